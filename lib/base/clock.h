@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The two clocks: wall time for certificates, boot time for deadlines. */
+#pragma once
+
+#include <stdint.h>
+
+int64_t clock_real(void);    /* CLOCK_REALTIME, seconds since 1970 */
+int64_t clock_boot_ms(void); /* CLOCK_BOOTTIME, milliseconds */
+
+#define CLOCK_TEXT_MAX 32
+/* "2027-03-01T12:00:00Z"; buf holds CLOCK_TEXT_MAX bytes; returns buf. Years over 9999: "-". */
+const char *clock_text(int64_t real, char *buf);
+/* The reverse; 0 or -EINVAL. */
+int clock_parse(const char *text, int64_t *out);

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Text from peers, made harmless: valid UTF-8, no control characters, bounded. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Copies at most max bytes of in (len bytes, any content) as clean text: control characters and
+ * bytes that are no UTF-8 become "?"; "..." at the end when cut. malloc'd, or NULL. */
+char *text_clean(const void *in, size_t len, size_t max);
+
+/* The same in place, for a NUL-ended string. */
+void text_clean_in_place(char *text);
+
+/* malloc'd, like asprintf; NULL when out of memory. */
+char *text_format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Upper-case hexadecimal, malloc'd, or NULL. */
+char *text_hex(const unsigned char *data, size_t len);
+
+/* A NULL-ended list of malloc'd strings. */
+void text_list_free(char **list);
+size_t text_list_len(char *const *list);
+int text_list_add(char ***list, const char *text); /* 0 or -ENOMEM */

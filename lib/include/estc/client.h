@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The client's side of the enrolment conversation (RFC 9148, RFC 7030 section 4), synchronous: each
+ * call returns when it is done, when the deadline of its wait has passed, or when its cancel
+ * descriptor becomes readable.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
+#include <estc/error.h>
+#include <estc/op.h>
+#include <estc/transport.h>
+#include <estc/trust.h>
+
+struct estc_client;
+
+struct estc_client_options {
+    struct estc_transport *transport; /* borrowed; must outlive the client */
+    const char *root;                 /* NULL: ESTC_DEFAULT_ROOT */
+    const char *label;                /* NULL or "": none */
+};
+
+int estc_client_new(const struct estc_client_options *options, struct estc_client **out,
+                    struct estc_error *err);
+struct estc_client *estc_client_free(struct estc_client *client); /* takes NULL, returns NULL */
+
+int estc_client_connect(struct estc_client *client, const struct estc_wait *wait,
+                        struct estc_error *err);
+
+/*
+ * /crts. The list is what the server sent, checked for form only: at least one certificate.
+ * estc_cacerts_accept() says which of them may be believed.
+ */
+int estc_client_cacerts(struct estc_client *client, const struct estc_wait *wait,
+                        STACK_OF(X509) * *out, struct estc_error *err);
+
+/*
+ * Sorts the certificates of an authenticated /crts answer (RFC 7030 section 4.1.3): self-signed CA
+ * certificates become anchors, all others are intermediates if they lead to one. Without any
+ * self-signed certificate the set is believed only as far as it leads to `configured`.
+ * ESTC_E_UNTRUSTED when nothing is left.
+ */
+int estc_cacerts_accept(const STACK_OF(X509) * received, const struct estc_trust *configured,
+                        int64_t now, struct estc_trust **anchors, STACK_OF(X509) * *intermediates,
+                        struct estc_error *err);
+
+/*
+ * /sen or /sren with a DER request. ESTC_E_PENDING sets *retry_after (seconds, at least 1).
+ * ESTC_E_REJECTED carries the server's diagnostic. On success *issued is the one certificate of
+ * the answer, and its public key is that of the request (ESTC_E_MISMATCH otherwise).
+ */
+int estc_client_enroll(struct estc_client *client, enum estc_op op, const void *csr, size_t csr_len,
+                       const struct estc_wait *wait, X509 **issued, int64_t *retry_after,
+                       struct estc_error *err);

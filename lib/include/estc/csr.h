@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* PKCS#10 certification requests (RFC 2986), made and read. */
+#pragma once
+
+#include <stddef.h>
+
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
+#include <estc/buf.h>
+#include <estc/error.h>
+
+/*
+ * Names as text. A subject is RFC 4514 ("CN=gw-0815,O=Example": the first part is the most specific
+ * one and stands last in DER; "\" escapes). Types: CN, O, OU, C, ST, L, serialNumber, DC, UID,
+ * emailAddress, and dotted OIDs. A subjectAltName is "DNS:", "IP:", "URI:" or "email:" and a value.
+ * Both give ESTC_E_CONFIG with the offending part in the text. An empty subject is legal.
+ */
+int estc_subject_parse(const char *text, X509_NAME **out, struct estc_error *err);
+int estc_san_parse(const char *text, GENERAL_NAME **out, struct estc_error *err);
+
+struct estc_csr_spec {
+    const char *subject;     /* RFC 4514, or NULL for an empty one */
+    const char *const *sans; /* NULL-ended list, or NULL */
+    const X509 *renew;       /* when set, subject and subjectAltName are copied from it, DER for
+                                DER (RFC 7030 section 4.2.2), and the two above are ignored */
+};
+
+/* Signed with SHA-256 (SHA-384 for P-384). Appends DER to out; attributes [0] always present. */
+int estc_csr_build(EVP_PKEY *key, const struct estc_csr_spec *spec, struct estc_buf *out,
+                   struct estc_error *err);
+
+/* DER of one request and nothing behind it, with a self-signature that holds; ESTC_E_MALFORMED
+ * otherwise. Free with X509_REQ_free(). */
+int estc_csr_parse(const void *der, size_t len, X509_REQ **out, struct estc_error *err);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A DTLS 1.2 socket that speaks CoAP with block-wise transfer (RFC 7959), demands a client
+ * certificate and hands whole requests to a function. It never issues a question twice: a repeated
+ * datagram is answered from memory (RFC 7252 section 4.5). Driven by the caller's event loop:
+ * poll estc_listener_fd() for reading, call estc_listener_prepare() before each sleep and
+ * estc_listener_process() when it is readable.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <estc/coaps.h>
+#include <estc/error.h>
+#include <estc/server.h>
+#include <estc/trust.h>
+
+struct estc_listener;
+
+/* Fills response, which comes empty; the listener clears it. Must not block for long. */
+typedef void (*estc_answer_fn)(void *arg, const struct estc_peer *peer,
+                               const struct estc_request *request, struct estc_response *response);
+
+struct estc_listener_options {
+    const char *address; /* numeric IPv4 or IPv6 address; NULL: [::] */
+    uint16_t port;       /* 0: 5684 */
+    struct estc_credentials credentials;
+    const struct estc_trust *client_trust; /* anchors for client certificates; must outlive us */
+    size_t max_body;          /* largest request body in bytes, 4.13 beyond it; 0: 16384 */
+    unsigned max_sessions;    /* 0: 1024 */
+    unsigned idle_timeout;    /* seconds until a silent session is dropped; 0: 60 */
+    estc_answer_fn answer;
+    void *arg;
+};
+
+int estc_listener_new(const struct estc_listener_options *options, struct estc_listener **out,
+                      struct estc_error *err);
+struct estc_listener *estc_listener_free(struct estc_listener *l); /* takes NULL, returns NULL */
+
+int estc_listener_fd(const struct estc_listener *l);
+void estc_listener_prepare(struct estc_listener *l);
+void estc_listener_process(struct estc_listener *l);
+
+/* The port in use. */
+uint16_t estc_listener_port(const struct estc_listener *l);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The operations of EST-coaps (RFC 9148 section 4.1, tables 1 to 3). */
+#pragma once
+
+#include <estc/transport.h>
+
+enum estc_op {
+    ESTC_OP_CRTS, /* /crts: CA certificates */
+    ESTC_OP_SEN,  /* /sen: enroll */
+    ESTC_OP_SREN, /* /sren: re-enroll */
+    ESTC_OP_MAX_,
+};
+
+struct estc_op_info {
+    const char *name;         /* "crts" */
+    const char *long_name;    /* "cacerts": RFC 7030's, never valid in a coaps path */
+    enum estc_method method;
+    int request_format;       /* ESTC_FORMAT_NONE for a GET */
+    int response_format;      /* what is asked for and sent when the client has no wish */
+    unsigned success_code;    /* 205 or 204 */
+};
+
+const struct estc_op_info *estc_op_info(enum estc_op op);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The answering side of EST-coaps: from a request of an authenticated peer to a response, by
+ * asking the program's operations. It touches no network; <estc/listener.h> does.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <openssl/x509.h>
+
+#include <estc/buf.h>
+#include <estc/error.h>
+#include <estc/op.h>
+#include <estc/transport.h>
+
+/* The client as the handshake has shown it; valid during the call only. */
+struct estc_peer {
+    X509 *cert;
+    const char *address; /* "[2001:db8::1]:40000", for logs */
+};
+
+struct estc_enroll_request {
+    enum estc_op op; /* ESTC_OP_SEN or ESTC_OP_SREN */
+    const char *label; /* "" without one */
+    X509_REQ *csr;     /* decoded, its self-signature checked */
+    const unsigned char *der;
+    size_t der_len;
+};
+
+struct estc_server_ops {
+    /*
+     * The program's part. 0 and an output that the server frees, or
+     *   ESTC_E_NOT_FOUND unknown label                      4.04
+     *   ESTC_E_REJECTED  policy says no                     4.03
+     *   ESTC_E_MALFORMED the request is wrong               4.00
+     *   ESTC_E_PENDING   decided later, with *retry_after   5.03, Max-Age
+     *   ESTC_E_TIMEOUT   overloaded or storage unavailable  5.03, Max-Age from *retry_after
+     *   anything else                                       5.00, the text is not sent
+     * The text of the error becomes the diagnostic payload, except for the last.
+     */
+    int (*cacerts)(void *arg, const struct estc_peer *peer, const char *label,
+                   STACK_OF(X509) * *out, struct estc_error *err);
+    int (*enroll)(void *arg, const struct estc_peer *peer,
+                  const struct estc_enroll_request *request, X509 **issued, int64_t *retry_after,
+                  struct estc_error *err);
+};
+
+struct estc_server {
+    const struct estc_server_ops *ops;
+    void *arg;
+    const char *root; /* a second root besides ESTC_DEFAULT_ROOT, which always answers; or NULL */
+};
+
+/* Never fails: whatever goes wrong becomes a response code. Clear the response afterwards. */
+void estc_server_answer(const struct estc_server *server, const struct estc_peer *peer,
+                        const struct estc_request *request, struct estc_response *response);

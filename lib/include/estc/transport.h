@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * How the enrolment conversation reaches a server: a table of functions, so that the conversation
+ * can run over libcoap's DTLS (<estc/coaps.h>) or over whatever else a program has.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <estc/buf.h>
+#include <estc/error.h>
+
+enum estc_method { ESTC_GET, ESTC_POST };
+
+/* Content formats (RFC 9148 section 8.1, RFC 7252 section 12.3). */
+enum estc_format {
+    ESTC_FORMAT_NONE = -1, /* the option is absent */
+    ESTC_FORMAT_LINK = 40,
+    ESTC_FORMAT_MULTIPART = 62,
+    ESTC_FORMAT_SERVER_KEY = 280,
+    ESTC_FORMAT_CERTS_ONLY = 281,
+    ESTC_FORMAT_PKCS8 = 284,
+    ESTC_FORMAT_CSRATTRS = 285,
+    ESTC_FORMAT_PKCS10 = 286,
+    ESTC_FORMAT_CERT = 287,
+};
+
+struct estc_request {
+    enum estc_method method;
+    const char *path;   /* "/.well-known/est/label/sen", no percent-encoding, no query */
+    int content_format; /* enum estc_format or any other number; ESTC_FORMAT_NONE: absent */
+    int accept;         /* the same */
+    const unsigned char *payload;
+    size_t payload_len;
+};
+
+struct estc_response {
+    unsigned code;           /* class * 100 + detail: 204 is 2.04, 503 is 5.03 */
+    int content_format;      /* ESTC_FORMAT_NONE: absent */
+    int64_t max_age;         /* seconds; -1: absent, which means 60 (RFC 7252 section 5.10.5) */
+    struct estc_buf payload; /* a diagnostic text in an error (RFC 7252 section 5.5.2) */
+};
+
+void estc_response_clear(struct estc_response *response);
+
+/* When to stop waiting. */
+struct estc_wait {
+    int64_t deadline; /* milliseconds of CLOCK_BOOTTIME; see estc_wait_in() */
+    int cancel_fd;    /* becoming readable ends the wait with ESTC_E_CANCELLED; -1: none */
+};
+
+/* A wait that ends so many milliseconds from now, without a cancel descriptor. */
+struct estc_wait estc_wait_in(int64_t milliseconds);
+
+struct estc_transport;
+
+struct estc_transport_ops {
+    /* Authenticates both ends. ESTC_E_UNREACHABLE, _TIMEOUT, _UNTRUSTED, _REJECTED (an alert),
+     * _CANCELLED. A connected transport: 0 at once. */
+    int (*connect)(struct estc_transport *t, const struct estc_wait *wait, struct estc_error *err);
+    /* One request and its whole answer, block-wise where needed; connects if there is no
+     * connection. Any response code is a success here. */
+    int (*request)(struct estc_transport *t, const struct estc_request *request,
+                   const struct estc_wait *wait, struct estc_response *response,
+                   struct estc_error *err);
+    /* Ends the connection in an orderly way and frees the transport. */
+    void (*free)(struct estc_transport *t);
+};
+
+struct estc_transport {
+    const struct estc_transport_ops *ops;
+};
+
+struct estc_transport *estc_transport_free(struct estc_transport *t); /* takes NULL, returns NULL */

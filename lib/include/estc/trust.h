@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A set of trust anchors, and path validation against it (RFC 5280, RFC 7030 section 3.6). */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <openssl/x509.h>
+
+#include <estc/error.h>
+
+struct estc_trust;
+
+enum estc_purpose {
+    ESTC_PURPOSE_ANY,    /* an issued certificate: chain, signatures, dates */
+    ESTC_PURPOSE_SERVER, /* also fit for a (D)TLS server */
+    ESTC_PURPOSE_CLIENT, /* also fit for a (D)TLS client */
+};
+
+int estc_trust_new(struct estc_trust **out, struct estc_error *err);
+struct estc_trust *estc_trust_free(struct estc_trust *trust); /* takes NULL, returns NULL */
+
+/* Each certificate becomes an anchor, self-signed or not; the certificate stays the caller's. */
+int estc_trust_add(struct estc_trust *trust, X509 *anchor, struct estc_error *err);
+int estc_trust_add_pem(struct estc_trust *trust, const void *pem, size_t len,
+                       struct estc_error *err);
+size_t estc_trust_count(const struct estc_trust *trust);
+/* The anchors; owned by trust. */
+const STACK_OF(X509) * estc_trust_anchors(const struct estc_trust *trust);
+
+/*
+ * Validates leaf through any of untrusted (may be NULL) to an anchor, at the time now (seconds
+ * since 1970). ESTC_E_UNTRUSTED with a text that names the certificate at fault, the cause and a
+ * remedy; a certificate that is not yet valid says that the local clock may be wrong. On success
+ * chain (when not NULL) gets leaf first, anchor last; free with sk_X509_pop_free(x, X509_free).
+ */
+int estc_trust_verify(const struct estc_trust *trust, X509 *leaf, const STACK_OF(X509) * untrusted,
+                      enum estc_purpose purpose, int64_t now, STACK_OF(X509) * *chain,
+                      struct estc_error *err);
