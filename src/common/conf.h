@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * libconfig files read through a table: one table of keys drives the reader, the checks, the list
+ * of known keys that an error suggests from, and the test that holds the manual against the code.
+ *
+ * Every semantic error is collected with file and line, so that one run shows them all; a syntax
+ * error ends the reading of its file (libconfig stops there).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <estc/error.h>
+
+enum conf_type {
+    CONF_STRING,   /* char *, owned; min/max bound its length in bytes */
+    CONF_PATH,     /* char *, owned; absolute, or made so relative to the file it stands in */
+    CONF_STRINGS,  /* char **, NULL-ended, owned: a list or array of strings, or one string */
+    CONF_BOOL,     /* bool */
+    CONF_INT,      /* int64_t within min..max */
+    CONF_DURATION, /* int64_t, seconds, within min..max: "90s", "15m", "12h", "30d", "2w", "1y" */
+    CONF_SIZE,     /* int64_t, bytes, within min..max: "512", "16K", "4M" */
+    CONF_PERCENT,  /* int64_t, per mille, within min..max: "66%", "66.5%", or a number 0.66 */
+    CONF_CHOICE,   /* int, index into choices */
+    CONF_GROUP,    /* fields of `group`, in the same struct */
+    CONF_LIST,     /* a list of groups: `group` for each, see conf_list */
+};
+
+/* A growing array of structs, the target of CONF_LIST: the first member of each element is a
+ * struct conf_origin. */
+struct conf_list {
+    void *items; /* n elements of item_size bytes */
+    size_t n;
+};
+
+/* Where something was said, for messages. */
+struct conf_origin {
+    char *file; /* owned */
+    unsigned line;
+};
+
+struct conf_key {
+    const char *name; /* NULL ends a table */
+    enum conf_type type;
+    size_t offset; /* of the target in the struct */
+    bool required;
+    int64_t min, max;             /* for strings, numbers, durations, sizes, per mille */
+    const char *const *choices;   /* CONF_CHOICE; NULL-ended */
+    const struct conf_key *group; /* CONF_GROUP, CONF_LIST */
+    size_t item_size;             /* CONF_LIST */
+    const char *fallback; /* default in the notation of the file, applied by conf_defaults(); NULL: 0 */
+    const char *help;     /* one line, for people */
+};
+
+/* Collected errors; each is one line "FILE:LINE: KEY: cause: remedy". */
+struct conf_errors {
+    char **lines; /* NULL-ended, owned; NULL without errors */
+};
+
+void conf_error(struct conf_errors *errors, const struct conf_origin *where, const char *fmt, ...)
+    ESTC_PRINTF(3, 4);
+void conf_errors_clear(struct conf_errors *errors);
+bool conf_errors_any(const struct conf_errors *errors);
+
+/* Sets every target that has a fallback (not inside lists: those get theirs per element). */
+int conf_defaults(const struct conf_key *keys, void *target);
+
+/*
+ * Reads one file into target; lists append to what is there, other keys replace. Unknown keys name
+ * the nearest known one. 0 when the file was read, whatever was collected in errors; negative errno
+ * for out of memory only. A missing or unreadable file is a collected error as well.
+ */
+int conf_read_file(const char *path, const struct conf_key *keys, void *target,
+                   struct conf_errors *errors);
+
+/* "DIR" followed by each "*.conf" in it in order of names, hidden files left out; an absent folder
+ * is no error. */
+int conf_read_dir(const char *dir, const struct conf_key *keys, void *target,
+                  struct conf_errors *errors);
+
+/* Frees what the table owns in target, list items included, and zeroes the targets. */
+void conf_clear(const struct conf_key *keys, void *target);
+
+/* "NAME" of the nearest known key within two edits, or NULL. */
+const char *conf_nearest(const char *name, const char *const *known);
+
+/* The text forms by themselves: 0 or -EINVAL/-ERANGE. */
+int conf_parse_duration(const char *text, int64_t *out);
+int conf_parse_size(const char *text, int64_t *out);
+int conf_parse_percent(const char *text, int64_t *out);
+
+/* "2 h 5 min", "61 d", "45 s": at most two units; malloc'd. */
+char *conf_duration_text(int64_t seconds);
+
+/* Prints every key of a table, one a line, "PATH TYPE DEFAULT", for the test of the manual. */
+void conf_print_keys(const struct conf_key *keys, const char *prefix);

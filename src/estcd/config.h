@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * estcd.conf: an immutable Config. A reload reads a new one and swaps it in only when it has no
+ * error. Only the text is judged here; the files that it names are judged by identity_check().
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <estc/error.h>
+#include <estc/key.h>
+#include <estc/url.h>
+
+#include "common/conf.h"
+
+#define CONFIG_DEFAULT_FILE "/etc/estcd/estcd.conf"
+
+struct config_identity {
+    struct conf_origin origin; /* first: see conf_list */
+    char *id;                  /* a plain file name: [A-Za-z0-9._-], not starting with "." or "-",
+                                  1 to 64 bytes */
+    char *url;                 /* as written; url_parts is its parsed form */
+    struct estc_url url_parts;
+    char *label;               /* NULL: none */
+    char *birth_certificate, *birth_key; /* PEM paths */
+    char *trust;               /* PEM path */
+    char *subject;             /* RFC 4514; NULL: empty */
+    char **subject_alt_names;  /* NULL-ended, or NULL */
+    int key_type;              /* enum estc_key_type */
+    int64_t renew_at;          /* per mille of the issued lifetime, 100..950 */
+    int64_t attempt_timeout;   /* seconds one attempt may take */
+    int64_t block_size;        /* 16..1024 */
+    int64_t max_body;          /* bytes */
+    bool allow_rsa_server;
+    char *request_digest; /* SHA-256 over what is asked for (url root, label, subject, sorted SANs,
+                             key type): when it differs from the current certificate's, enrol anew */
+};
+
+struct config {
+    char *state_directory; /* /var/lib/estcd */
+    char *control_socket;  /* /run/estcd/control */
+    int log_level;         /* enum estc_log_level */
+    int64_t max_attempts;  /* workers at once, 1..64 */
+    struct config_identity defaults; /* "defaults" group: url, birth, trust, ... for identities
+                                        that do not say them */
+    struct conf_list identities;     /* struct config_identity, sorted by id */
+};
+
+/* The table behind the reader; the manual is tested against it. */
+extern const struct conf_key config_keys[];
+
+/*
+ * Reads path and, beside it, conf.d/ (the folder "conf.d" in the folder of path). On success *out is
+ * complete; with errors ESTC_E_CONFIG and the lines in errors, all of them.
+ */
+int config_load(const char *path, struct config **out, struct conf_errors *errors);
+struct config *config_free(struct config *config);
+
+size_t config_count(const struct config *config);
+const struct config_identity *config_at(const struct config *config, size_t i);
+const struct config_identity *config_find(const struct config *config, const char *id);
+
+/* True for a name that may be an identity's. */
+bool config_id_valid(const char *id);

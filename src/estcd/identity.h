@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What one identity should be and what it is: the manager's view, without any I/O of its own. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <estc/error.h>
+
+#include "config.h"
+#include "facts.h"
+#include "schedule.h"
+#include "store.h"
+
+/* X(name, label): the state shown by `estc list`. */
+#define IDENTITY_STATES(X)                                                                         \
+    X(IDENTITY_NEW, "new")         /* no certificate yet, nothing tried yet */                     \
+    X(IDENTITY_WORKING, "working") /* a worker is at it */                                         \
+    X(IDENTITY_VALID, "valid")     /* a certificate in force, nothing wrong */                     \
+    X(IDENTITY_PENDING, "pending") /* the CA has not decided yet */                                \
+    X(IDENTITY_FAILING, "failing") /* the last attempt failed; tries again */                      \
+    X(IDENTITY_EXPIRED, "expired") /* the certificate has run out */                               \
+    X(IDENTITY_CONFIG, "config")   /* a file is missing or unfit; looked at again on change */
+
+#define IDENTITY_ENUM(name, label) name,
+enum identity_state { IDENTITY_STATES(IDENTITY_ENUM) IDENTITY_STATE_MAX_ };
+#undef IDENTITY_ENUM
+extern const char *const identity_state_names[];
+
+struct identity {
+    const struct config_identity *config; /* belongs to the manager's current Config */
+    bool have_facts;
+    struct facts facts;
+    struct store_attempts attempts;
+    bool store_unfit;  /* the current generation cannot be used; attempts.last_error says why */
+    bool working;      /* a worker runs */
+    bool asked;        /* somebody wants it now */
+};
+
+enum identity_state identity_state(const struct identity *identity, int64_t now);
+/* The exit code that stands for it (common/exitcode.h). */
+int identity_exit_code(const struct identity *identity, int64_t now);
+void identity_plan(const struct identity *identity, int64_t now, struct schedule_plan *out);
+/* Of several codes the one to report, by a stated order: 4, 2, 3, 1, 5, 0. */
+int identity_worst_code(int a, int b);
+
+/* Looks at the files that the configuration names (birth key and certificate, trust) as a worker
+ * would: ESTC_E_CREDENTIAL with the first one that is unfit. Parses; not for the manager's process
+ * while it runs (estcd -n and workers call it). */
+int identity_check_files(const struct config_identity *config, struct estc_error *err);
+
+void identity_clear(struct identity *identity);

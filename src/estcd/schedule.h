@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * When is what due? One pure function: it reads no clock, no file, no random number, and the same
+ * input gives the same plan for ever. All times are seconds since 1970.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <estc/error.h>
+
+enum schedule_action {
+    SCHEDULE_ENROLL, /* /sen with the birth certificate */
+    SCHEDULE_RENEW,  /* /sren with the current one */
+    SCHEDULE_POLL,   /* the same request again, as the CA asked (5.03) */
+    SCHEDULE_REPAIR, /* nothing until a file changes; looked at again at `due` all the same */
+    SCHEDULE_ACTION_MAX_,
+};
+extern const char *const schedule_action_names[]; /* "enroll", "renew", "poll", "repair" */
+
+struct schedule_input {
+    const char *id;
+    const char *seed;            /* fingerprint of the current certificate; before the first one
+                                    whatever tells this machine from its clones (machine id) */
+    bool have_certificate;
+    int64_t not_before, not_after;
+    int64_t renew_at;            /* per mille of the issued lifetime */
+    bool request_changed;        /* the configuration asks for something else than was issued */
+    bool asked;                  /* somebody asked for it now */
+    unsigned failures;           /* attempts failed in a row */
+    int64_t last_attempt;        /* end of the last attempt; 0: never */
+    int last_result;             /* ESTC_E_* or errno of it; 0: success */
+    int64_t pending_until;       /* the CA's Max-Age ends; 0: nothing is pending */
+};
+
+struct schedule_plan {
+    enum schedule_action action;
+    int64_t due;     /* may lie in the past: due now */
+    int64_t jitter;  /* seconds that are part of due */
+    char why[160];   /* "two thirds of 90 d, jitter 3 h 12 min", "try 4 failed, again after 38 min" */
+};
+
+/*
+ * Renewal at not_before + lifetime * renew_at + jitter, never later than lifetime * 95 %; jitter
+ * spans at most a twentieth of the lifetime and a day. After a failure: the wait doubles from 30 s,
+ * is never more than a tenth of the remaining life (and never under 5 s), at most a day while the
+ * certificate lives, at most an hour without one; it never ends. An expired certificate means
+ * SCHEDULE_ENROLL.
+ */
+void schedule_plan(const struct schedule_input *in, int64_t now, struct schedule_plan *out);
+
+/* The wait after so many failures with `remaining` seconds of life left (0: none), before jitter. */
+int64_t schedule_backoff(unsigned failures, int64_t remaining);

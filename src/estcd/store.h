@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The state folder. Layout (STATE is 0750, everything with a key in it is 0600 or in 0700):
+ *
+ *   STATE/format                          "1"
+ *   STATE/identities/ID/lock              flock()ed by the worker that owns the folder
+ *   STATE/identities/ID/pending/key.pem   the key of an attempt, before anything is sent
+ *   STATE/identities/ID/pending/request.json   {op, request_digest, csr (base64), retry_at}
+ *   STATE/identities/ID/generations/N/{key,cert,chain,fullchain,cacerts,combined}.pem, facts.json
+ *   STATE/identities/ID/current -> generations/N
+ *   STATE/identities/ID/attempts.json     the manager's: failures in a row, last result, back-off
+ *
+ * One rename of `current` switches key and certificate together. A generation is written under a
+ * temporary name, synced, renamed to its number, and only then pointed at; whatever a kill leaves
+ * behind is removed by the next worker. A foreign file in the way is set aside as NAME.foreign-N
+ * and named in the log, never used. The last 3 generations stay.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
+#include <estc/buf.h>
+#include <estc/error.h>
+#include <estc/op.h>
+
+#include "facts.h"
+
+#define STORE_FORMAT 1
+
+/* --- the manager's part: no key, no certificate is opened --------------------------------------- */
+
+/* Creates or checks STATE; a newer format is refused with a remedy. */
+int store_prepare(const char *state_directory, struct estc_error *err);
+
+/* Facts of the current generation. -ENOENT when there is none yet; ESTC_E_CREDENTIAL when there is
+ * one that cannot be used: a file is missing, key.pem is readable by others, facts unreadable. */
+int store_load_facts(const char *state_directory, const char *id, struct facts *out,
+                     struct estc_error *err);
+
+struct store_attempts {
+    unsigned failures;     /* in a row */
+    int64_t last_attempt;  /* seconds since 1970; 0: never */
+    int last_result;       /* 0, ESTC_E_* or a negative errno */
+    char *last_error;      /* clean text, or NULL */
+    char *last_action;     /* schedule_action_names[], or NULL */
+    int64_t pending_until; /* 0: nothing pending */
+};
+/* Absent or unreadable: zeroes, which is safe. */
+int store_load_attempts(const char *state_directory, const char *id, struct store_attempts *out);
+int store_save_attempts(const char *state_directory, const char *id,
+                        const struct store_attempts *attempts, struct estc_error *err);
+void store_attempts_clear(struct store_attempts *attempts);
+
+/* Path of a file of the current generation, "current/cacerts.pem"; malloc'd. */
+char *store_path(const char *state_directory, const char *id, const char *file);
+
+/* --- the worker's part ------------------------------------------------------------------------- */
+
+struct store; /* one identity's folder, locked */
+
+/* -EBUSY when another worker holds it. Cleans up after killed predecessors. */
+int store_open(const char *state_directory, const char *id, struct store **out,
+               struct estc_error *err);
+struct store *store_close(struct store *store);
+int store_dirfd(const struct store *store);
+
+struct store_current {
+    EVP_PKEY *key;
+    X509 *cert;
+    STACK_OF(X509) * chain;   /* intermediates */
+    STACK_OF(X509) * cacerts; /* anchors of the EST CA at that time */
+    struct facts facts;
+};
+/* -ENOENT: none. ESTC_E_CREDENTIAL: there, but unfit (key and certificate do not match, ...). */
+int store_load_current(struct store *store, struct store_current *out, struct estc_error *err);
+void store_current_clear(struct store_current *current);
+
+struct store_pending {
+    EVP_PKEY *key;
+    enum estc_op op;
+    char *request_digest;
+    struct estc_buf csr; /* DER; empty: the key is there, the request is not yet */
+    int64_t retry_at;    /* seconds since 1970; 0: not answered yet */
+};
+/* -ENOENT: none. A broken one is set aside and -ENOENT returned. */
+int store_load_pending(struct store *store, struct store_pending *out, struct estc_error *err);
+/* The key is on disk before anything that mentions it leaves the machine. */
+int store_save_pending(struct store *store, const struct store_pending *pending,
+                       struct estc_error *err);
+int store_drop_pending(struct store *store, struct estc_error *err);
+void store_pending_clear(struct store_pending *pending);
+
+struct store_issued {
+    EVP_PKEY *key;
+    X509 *cert;
+    const STACK_OF(X509) * chain, *cacerts;
+    const char *request_digest;
+    int64_t now;
+};
+/* Writes a generation, switches `current`, drops what is pending, prunes; *facts describes it. */
+int store_commit(struct store *store, const struct store_issued *issued, struct facts *facts,
+                 struct estc_error *err);
