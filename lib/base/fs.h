@@ -14,6 +14,9 @@
 #include <estc/buf.h>
 #include <estc/error.h>
 
+/* Temporary names begin with this. Only a kill or a power cut leaves one behind. */
+#define FS_TEMP_PREFIX ".estc-tmp-"
+
 /* Closes and sets to -1; for scope cleanup. */
 void fs_closep(int *fd);
 

@@ -37,3 +37,15 @@ const STACK_OF(X509) * estc_trust_anchors(const struct estc_trust *trust);
 int estc_trust_verify(const struct estc_trust *trust, X509 *leaf, const STACK_OF(X509) * untrusted,
                       enum estc_purpose purpose, int64_t now, STACK_OF(X509) * *chain,
                       struct estc_error *err);
+
+/*
+ * For handshakes. A new store with the anchors, partial chains allowed, security level 2 and the
+ * given time (0: the system clock, at each use), for an SSL_CTX; NULL on failure. Free with
+ * X509_STORE_free(), or let the SSL_CTX own it.
+ */
+X509_STORE *estc_trust_store_new(const struct estc_trust *trust, int64_t now,
+                                 struct estc_error *err);
+
+/* Text and code (ESTC_E_UNTRUSTED) for a verification result (X509_V_ERR_*): what
+ * estc_trust_verify() would have said of the certificate at_fault (may be NULL) at the time now. */
+int estc_trust_error(int x509_v_err, X509 *at_fault, int64_t now, struct estc_error *err);
