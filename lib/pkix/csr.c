@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* PKCS#10 requests (RFC 2986), made for a key and read from a peer. Owns nothing between calls. */
+#include <estc/csr.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include <openssl/x509v3.h>
+
+#include <estc/key.h>
+
+#include "base/cleanup_ossl.h"
+#include "pkix/ossl.h"
+
+CLEANUP_DEFINE(X509_EXTENSION *, extension_freep, X509_EXTENSION_free);
+
+static int csr_fail(struct estc_error *err) {
+    return ossl_error(err, -ENOMEM, "cannot build a certification request");
+}
+
+/* Puts the one extension into the request, as an extensionRequest attribute. */
+static int csr_add_extension(X509_REQ *req, X509_EXTENSION *ext, struct estc_error *err) {
+    STACK_OF(X509_EXTENSION) *list = sk_X509_EXTENSION_new_null();
+    bool ok = list && sk_X509_EXTENSION_push(list, ext) && X509_REQ_add_extensions(req, list);
+    sk_X509_EXTENSION_free(list); /* the extension is the caller's */
+    return ok ? 0 : csr_fail(err);
+}
+
+/* subject and subjectAltName out of text. */
+static int csr_names_from_text(X509_REQ *req, const struct estc_csr_spec *spec,
+                               struct estc_error *err) {
+    _cleanup(x509_name_freep) X509_NAME *subject = NULL;
+    int rc = estc_subject_parse(spec->subject ? spec->subject : "", &subject, err);
+    if (rc)
+        return rc;
+    _cleanup(general_names_freep) GENERAL_NAMES *names = GENERAL_NAMES_new();
+    if (!names || !X509_REQ_set_subject_name(req, subject))
+        return csr_fail(err);
+    for (size_t i = 0; spec->sans && spec->sans[i]; i++) {
+        _cleanup(general_name_freep) GENERAL_NAME *name = NULL;
+        rc = estc_san_parse(spec->sans[i], &name, err);
+        if (rc)
+            return rc;
+        if (!sk_GENERAL_NAME_push(names, name))
+            return csr_fail(err);
+        name = NULL;
+    }
+    if (sk_GENERAL_NAME_num(names) == 0)
+        return 0;
+    /* Critical when there is no subject beside it (RFC 5280 section 4.2.1.6). */
+    int critical = X509_NAME_entry_count(subject) == 0;
+    _cleanup(extension_freep) X509_EXTENSION *ext =
+        X509V3_EXT_i2d(NID_subject_alt_name, critical, names);
+    return ext ? csr_add_extension(req, ext, err) : csr_fail(err);
+}
+
+/* The same names as the certificate has, DER for DER (RFC 7030 section 4.2.2): OpenSSL keeps the
+ * encoding of a name and of an extension's value as they were read. */
+static int csr_names_from_cert(X509_REQ *req, const X509 *cert, struct estc_error *err) {
+    if (!X509_REQ_set_subject_name(req, X509_get_subject_name(cert)))
+        return csr_fail(err);
+    int at = X509_get_ext_by_NID(cert, NID_subject_alt_name, -1);
+    if (at < 0)
+        return 0;
+    if (X509_get_ext_by_NID(cert, NID_subject_alt_name, at) >= 0)
+        return estc_error_set(err, ESTC_E_CREDENTIAL,
+                              "the certificate to renew has subjectAltName twice: enroll anew");
+    return csr_add_extension(req, X509_get_ext(cert, at), err);
+}
+
+int estc_csr_build(EVP_PKEY *key, const struct estc_csr_spec *spec, struct estc_buf *out,
+                   struct estc_error *err) {
+    enum estc_key_type type;
+    if (estc_key_type_of(key, &type))
+        return estc_error_set(err, ESTC_E_CREDENTIAL, "the key is of a type that is not supported");
+    _cleanup(x509_req_freep) X509_REQ *req = X509_REQ_new(); /* version 0, attributes empty */
+    if (!req || !X509_REQ_set_pubkey(req, key))
+        return csr_fail(err);
+    int rc = spec->renew ? csr_names_from_cert(req, spec->renew, err)
+                         : csr_names_from_text(req, spec, err);
+    if (rc)
+        return rc;
+    if (!X509_REQ_sign(req, key, type == ESTC_KEY_P384 ? EVP_sha384() : EVP_sha256()))
+        return ossl_error(err, ESTC_E_CREDENTIAL, "the key cannot sign a certification request");
+    unsigned char *der = NULL;
+    int len = i2d_X509_REQ(req, &der);
+    if (len < 0)
+        return csr_fail(err);
+    rc = estc_buf_append(out, der, (size_t)len);
+    OPENSSL_free(der);
+    return rc ? estc_error_set(err, rc, "out of memory") : 0;
+}
+
+/* Whether der is how we would write the request. What is signed is compared as it came, since
+ * OpenSSL keeps it; so this is about the outer structure, and small encoders that order attributes
+ * in their own way still pass. */
+static bool csr_is_der(X509_REQ *req, const unsigned char *der, size_t len) {
+    unsigned char *again = NULL;
+    int again_len = i2d_X509_REQ(req, &again);
+    bool same = again_len > 0 && (size_t)again_len == len && memcmp(again, der, len) == 0;
+    OPENSSL_free(again);
+    return same;
+}
+
+int estc_csr_parse(const void *der, size_t len, X509_REQ **out, struct estc_error *err) {
+    const unsigned char *p = der;
+    if (len == 0 || len > INT_MAX)
+        return estc_error_set(err, ESTC_E_MALFORMED, "certification request: %s",
+                              len ? "too large" : "empty");
+    _cleanup(x509_req_freep) X509_REQ *req = d2i_X509_REQ(NULL, &p, (long)len);
+    if (!req)
+        return ossl_error(err, ESTC_E_MALFORMED, "certification request: not PKCS#10 in DER");
+    if (p != (const unsigned char *)der + len)
+        return estc_error_set(err, ESTC_E_MALFORMED,
+                              "certification request: bytes left over behind it");
+    if (X509_REQ_get_version(req) != X509_REQ_VERSION_1 || !csr_is_der(req, der, len))
+        return ossl_error(err, ESTC_E_MALFORMED,
+                          "certification request: not version 1 of PKCS#10 in DER");
+    EVP_PKEY *key = X509_REQ_get0_pubkey(req);
+    enum estc_key_type type;
+    if (!key || estc_key_type_of(key, &type))
+        return ossl_error(err, ESTC_E_MALFORMED,
+                          "certification request: its key is none of p256, p384, rsa2048, "
+                          "rsa3072, rsa4096");
+    if (X509_REQ_verify(req, key) != 1)
+        return ossl_error(err, ESTC_E_MALFORMED,
+                          "certification request: its signature is not that of its key");
+    ossl_forget();
+    *out = TAKE(req);
+    return 0;
+}
