@@ -18,9 +18,9 @@ int ctl_client_send(struct ctl_client *client, const char *method, json_t *param
                     struct estc_error *err);
 
 struct ctl_reply {
-    json_t *params;  /* owned; never NULL after success */
-    char *error;     /* full error name, or NULL */
-    bool continues;  /* more replies to the same call follow */
+    json_t *params; /* owned; never NULL after success */
+    char *error;    /* full error name, or NULL */
+    bool continues; /* more replies to the same call follow */
 };
 /* Waits at most timeout_ms (-1: for ever); -ETIMEDOUT. -ECONNRESET when the daemon goes away. */
 int ctl_client_receive(struct ctl_client *client, int timeout_ms, struct ctl_reply *out,

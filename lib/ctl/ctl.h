@@ -13,8 +13,12 @@
 
 #include <estc/error.h>
 
-#define CTL_MESSAGE_MAX (64 * 1024)   /* bytes of one message from a client */
-#define CTL_BACKLOG_MAX (1024 * 1024) /* bytes queued for a client that does not read; then closed */
+#define CTL_MESSAGE_MAX (64 * 1024) /* bytes of one message from a client */
+#define CTL_BACKLOG_MAX \
+    (1024 * 1024)           /* bytes queued for a client that does not read; then closed */
+#define CTL_DEPTH_MAX 16    /* nested objects and arrays in one message */
+#define CTL_STRING_MAX 4096 /* bytes of one string from a client */
+#define CTL_STRINGS_MAX 256 /* strings in one list from a client */
 
 enum ctl_type { CTL_STRING, CTL_INT, CTL_BOOL, CTL_STRINGS, CTL_OBJECT, CTL_OBJECTS };
 
@@ -31,9 +35,11 @@ struct ctl_call;
 struct ctl_method {
     const char *name; /* "Enroll" */
     bool changes;     /* needs the right to change */
+    bool more_only;   /* a call without `more` is answered with ExpectedMore */
     const struct ctl_field *in, *out;
-    /* Replies now, or keeps the call (ctl_call_ref) and replies later. params has been checked
-     * against `in`: no unknown, no missing, no wrongly typed member. */
+    /* Replies now, or keeps the call (ctl_call_ref) and replies later. params (borrowed) has been
+     * checked against `in`: no unknown, no missing, no wrongly typed member, no null; strings and
+     * lists are bounded. A call given back without a last reply gets MethodNotImplemented. */
     void (*handle)(struct ctl_call *call, json_t *params, void *arg);
     const char *doc; /* one line */
 };
@@ -66,6 +72,11 @@ struct ctl_service {
 /* The interface in Varlink's own notation; malloc'd, or NULL. */
 char *ctl_interface_text(const struct ctl_interface *interface);
 
+/* Holds an object against a table of fields (NULL: none); limits: apply CTL_STRING(S)_MAX. NULL
+ * when it fits, else the name of the member at fault (the table's or the object's own string). */
+const char *ctl_check(const struct ctl_interface *interface, const struct ctl_field *fields,
+                      json_t *object, bool limits);
+
 /* --- one connection ------------------------------------------------------------------------- */
 
 struct ctl_conn;
@@ -87,7 +98,8 @@ int ctl_conn_events(const struct ctl_conn *conn);
 /* Reads, dispatches, writes. 0, or negative when the connection is over and must be freed. */
 int ctl_conn_process(struct ctl_conn *conn, int revents);
 /* Called when ctl_conn_events() may have changed outside ctl_conn_process(). */
-void ctl_conn_set_wakeup(struct ctl_conn *conn, void (*wakeup)(struct ctl_conn *, void *), void *arg);
+void ctl_conn_set_wakeup(struct ctl_conn *conn, void (*wakeup)(struct ctl_conn *, void *),
+                         void *arg);
 
 /* --- one call ------------------------------------------------------------------------------- */
 
@@ -95,11 +107,15 @@ void ctl_conn_set_wakeup(struct ctl_conn *conn, void (*wakeup)(struct ctl_conn *
 struct ctl_call *ctl_call_ref(struct ctl_call *call);
 struct ctl_call *ctl_call_unref(struct ctl_call *call);
 bool ctl_call_wants_more(const struct ctl_call *call);
+/* True when nobody would hear a reply: the connection is gone, the last reply was given, or the
+ * caller wanted none (`oneway`). */
 bool ctl_call_is_dead(const struct ctl_call *call);
 /* At most one; called once when the connection ends before the last reply. */
 void ctl_call_on_dead(struct ctl_call *call, void (*on_dead)(struct ctl_call *, void *), void *arg);
 
-/* A reply; params is taken (NULL: {}). continues only where ctl_call_wants_more(). */
+/* A reply; params is taken (NULL: {}). continues only where ctl_call_wants_more(). On a dead call
+ * both do nothing but free params. They queue only: ctl_conn_process() writes. */
 void ctl_call_reply(struct ctl_call *call, json_t *params, bool continues);
-/* name is one of the interface's errors, without prefix; params is taken. */
+/* The last reply. name is one of the interface's errors, without prefix, or a full name with dots
+ * in it; params is taken (NULL: {}). */
 void ctl_call_error(struct ctl_call *call, const char *name, json_t *params);
