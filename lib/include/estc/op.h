@@ -20,4 +20,16 @@ struct estc_op_info {
     unsigned success_code;    /* 205 or 204 */
 };
 
+/* NULL for a number that is no operation. */
 const struct estc_op_info *estc_op_info(enum estc_op op);
+
+/* From a name as it stands in a coaps path ("sen"); 0 or -EINVAL, for RFC 7030's names too. */
+int estc_op_parse(const char *name, enum estc_op *out);
+
+/*
+ * Whether a label can stand between root and operation (RFC 9148 section 4.1): one path segment of
+ * at most 255 bytes, letters, digits and "-._~!$&'()*+,;=:@", not "." or "..", and no operation's
+ * name, short or long, implemented here or not. ESTC_E_CONFIG with the reason; NULL and "" (no
+ * label) are fine.
+ */
+int estc_label_check(const char *label, struct estc_error *err);

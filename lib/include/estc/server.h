@@ -53,6 +53,17 @@ struct estc_server {
     const char *root; /* a second root besides ESTC_DEFAULT_ROOT, which always answers; or NULL */
 };
 
-/* Never fails: whatever goes wrong becomes a response code. Clear the response afterwards. */
+/*
+ * Never fails: whatever goes wrong becomes a response code. Clear the response afterwards.
+ * A request without a content format is read as application/pkcs10. Before ops->enroll() is asked
+ * about an /sren, estc_reenroll_check() has passed.
+ */
 void estc_server_answer(const struct estc_server *server, const struct estc_peer *peer,
                         const struct estc_request *request, struct estc_response *response);
+
+/*
+ * RFC 7030 section 4.2.2: a re-enrolment asks for the subject and subjectAltName of the certificate
+ * that authenticated it, DER for DER. ESTC_E_REJECTED when it does not; the criticality of the
+ * extension is not compared.
+ */
+int estc_reenroll_check(const X509_REQ *csr, X509 *peer, struct estc_error *err);

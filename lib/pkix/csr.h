@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What else a decoded request can be asked. */
+#pragma once
+
+#include <openssl/x509.h>
+
+#include <estc/error.h>
+
+#include "base/cleanup.h"
+
+static inline void csr_extensions_free(STACK_OF(X509_EXTENSION) * list) {
+    sk_X509_EXTENSION_pop_free(list, X509_EXTENSION_free);
+}
+CLEANUP_DEFINE(STACK_OF(X509_EXTENSION) *, extensions_freep, csr_extensions_free);
+
+/* The extensions asked for; an empty list when there are none. ESTC_E_MALFORMED when they are
+ * broken, asked for in several places, or one twice: two readers could then see two requests. */
+int csr_extensions(const X509_REQ *req, STACK_OF(X509_EXTENSION) * *out, struct estc_error *err);
