@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A libcoap context whose DTLS is configured by us: credentials, trust, names and suites. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <coap3/coap.h>
+#include <openssl/ssl.h>
+
+#include <estc/coaps.h>
+#include <estc/error.h>
+#include <estc/trust.h>
+
+#include "base/cleanup.h"
+#include "coap/verdict.h"
+
+struct dtls_config {
+    const struct estc_credentials *credentials;
+    const struct estc_trust *trust; /* anchors for the peer's certificate */
+    const char *host;               /* client: name or address to verify; NULL: a server */
+    bool allow_rsa;                 /* client: suites for servers with an RSA certificate */
+    int64_t now;                    /* time for certificates; 0: the system clock */
+};
+
+struct dtls;
+
+/* ESTC_E_CREDENTIAL when key, certificate and chain do not fit; a negative errno otherwise. */
+int dtls_new(const struct dtls_config *config, struct dtls **out, struct estc_error *err);
+/* Frees the coap_context with all its sessions, each with a close_notify. */
+struct dtls *dtls_free(struct dtls *dtls);
+
+coap_context_t *dtls_coap(const struct dtls *dtls);
+SSL_CTX *dtls_ssl_ctx(const struct dtls *dtls);
+struct verdict *dtls_verdict(struct dtls *dtls);
+
+/* Sends the first datagram of a handshake, from a fresh port; NULL on failure. */
+coap_session_t *dtls_connect(struct dtls *dtls, const coap_address_t *peer);
+/* Opens the socket; -EADDRNOTAVAIL and the like. */
+int dtls_listen(struct dtls *dtls, const coap_address_t *local, struct estc_error *err);
+
+CLEANUP_DEFINE(struct dtls *, dtls_freep, dtls_free);
