@@ -131,15 +131,16 @@ static int dtls_set_policy(struct dtls *dtls, const struct dtls_config *config,
                                  SSL_OP_NO_ENCRYPT_THEN_MAC);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN);
+    /* Arrays, because OpenSSL's macros cast the const of a literal away. */
+    char curves[] = DTLS_CURVES, sigalgs[] = DTLS_SIGALGS;
     /* Without one, a client that asks to resume is answered with a fatal alert. */
     static const unsigned char session_context[] = "est-coaps";
     bool ok =
         SSL_CTX_set_min_proto_version(ctx, DTLS1_2_VERSION) &&
         SSL_CTX_set_max_proto_version(ctx, DTLS1_2_VERSION) &&
         SSL_CTX_set_cipher_list(ctx, rsa ? DTLS_SUITES_ECDSA DTLS_SUITES_RSA : DTLS_SUITES_ECDSA) &&
-        SSL_CTX_set1_groups_list(ctx, DTLS_CURVES) &&
-        SSL_CTX_set1_sigalgs_list(ctx, DTLS_SIGALGS) &&
-        SSL_CTX_set1_client_sigalgs_list(ctx, DTLS_SIGALGS) &&
+        SSL_CTX_set1_groups_list(ctx, curves) && SSL_CTX_set1_sigalgs_list(ctx, sigalgs) &&
+        SSL_CTX_set1_client_sigalgs_list(ctx, sigalgs) &&
         SSL_CTX_set_session_id_context(ctx, session_context, sizeof(session_context) - 1);
     if (!ok) {
         ERR_clear_error();

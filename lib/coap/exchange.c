@@ -142,11 +142,11 @@ static int exchange_nacked(struct exchange *x) {
     struct session *s = x->s;
     if (s->answer.nack && s->answer.nack_reason == COAP_NACK_TOO_MANY_RETRIES)
         return exchange_error(x, ESTC_E_UNREACHABLE,
-                              "%s stopped answering; the request was repeated in vain", s->peer);
+                              "the server stopped answering; the request was repeated in vain");
     if (s->answer.nack && s->answer.nack_reason == COAP_NACK_RST)
         return exchange_error(x, ESTC_E_PROTOCOL, "the server reset the exchange");
     s->state = SESSION_LOST;
-    return exchange_error(x, ESTC_E_UNREACHABLE, "the connection with %s was lost", s->peer);
+    return exchange_error(x, ESTC_E_UNREACHABLE, "the connection was lost");
 }
 
 static int exchange_send(struct exchange *x) {
@@ -165,7 +165,7 @@ static int exchange_send(struct exchange *x) {
     estc_buf_clear(&s->answer.payload);
     s->answer = (struct session_answer){0};
     if (coap_send(s->coap, pdu) == COAP_INVALID_MID)
-        return exchange_error(x, ESTC_E_UNREACHABLE, "cannot send to %s", s->peer);
+        return exchange_error(x, ESTC_E_UNREACHABLE, "cannot send");
     return 0;
 }
 

@@ -90,14 +90,29 @@ void session_disconnect(struct session *s) {
     s->state = SESSION_DOWN;
 }
 
+/* "server [::1]:5684", "server est.example:5684 (192.0.2.1:5684)". */
+static int session_set_name(struct session *s, const struct sockaddr *addr, socklen_t len,
+                            struct estc_error *err) {
+    char peer[RESOLVE_TEXT_MAX];
+    resolve_text(addr, len, peer);
+    char *name = resolve_is_address(s->host)
+                     ? text_format("server %s", peer)
+                     : text_format("server %s:%u (%s)", s->host, (unsigned)s->port, peer);
+    if (!name)
+        return estc_error_set(err, -ENOMEM, "out of memory");
+    free(s->name);
+    s->name = name;
+    return 0;
+}
+
 /* libcoap does not say why a socket could not be connected. */
 static int session_check_route(struct session *s, const struct sockaddr *addr, socklen_t len,
                                struct estc_error *err) {
     _cleanup(fs_closep) int fd = socket(addr->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd >= 0 && connect(fd, addr, len) == 0)
         return 0;
-    return estc_error_set(err, ESTC_E_UNREACHABLE, "%s: no way to %s: %s; check network and routes",
-                          s->name, s->peer, strerror(errno));
+    return estc_error_set(err, ESTC_E_UNREACHABLE, "%s: no way there: %s; check network and routes",
+                          s->name, strerror(errno));
 }
 
 static int session_start(struct session *s, struct estc_error *err) {
@@ -140,20 +155,20 @@ static int session_explain(struct session *s, bool *refused, struct estc_error *
     if (s->state == SESSION_LOST && took < SESSION_HANDSHAKE_GIVE_UP_MS) {
         *refused = true;
         return estc_error_set(err, ESTC_E_UNREACHABLE,
-                              "%s: nothing listens at %s (ICMP port or host unreachable); check "
+                              "%s: nothing listens there (ICMP: port or host unreachable); check "
                               "that the server runs, and the port",
-                              s->name, s->peer);
+                              s->name);
     }
     int code = s->state == SESSION_LOST ? ESTC_E_UNREACHABLE : ESTC_E_TIMEOUT;
     if (v->heard)
         return estc_error_set(err, code,
-                              "%s: the handshake with %s began, but did not end within %lld s; "
-                              "large datagrams may get lost on the way",
-                              s->name, s->peer, (long long)(took + 500) / 1000);
+                              "%s: the handshake began, but did not end within %lld s; large "
+                              "datagrams may get lost on the way",
+                              s->name, (long long)(took + 500) / 1000);
     return estc_error_set(err, code,
-                          "%s: nothing that speaks DTLS answers at %s (waited %lld s); check "
+                          "%s: nothing that speaks DTLS answers there (waited %lld s); check "
                           "address, port (5684, not 5683) and firewall",
-                          s->name, s->peer, (long long)(took + 500) / 1000);
+                          s->name, (long long)(took + 500) / 1000);
 }
 
 /* One handshake, until it stands, failed or `until` has come. */
@@ -170,8 +185,9 @@ static int session_handshake(struct session *s, const struct estc_wait *wait, in
 static int session_try(struct session *s, const struct sockaddr *addr, socklen_t len,
                        const struct estc_wait *wait, int64_t until, bool *refused,
                        struct estc_error *err) {
-    resolve_text(addr, len, s->peer);
-    int r = session_check_route(s, addr, len, err);
+    int r = session_set_name(s, addr, len, err);
+    if (!r)
+        r = session_check_route(s, addr, len, err);
     if (!r)
         r = session_start(s, err);
     if (r)
@@ -186,7 +202,7 @@ static int session_try(struct session *s, const struct sockaddr *addr, socklen_t
     if (s->coap)
         r = session_handshake(s, wait, until, refused, err);
     else
-        r = estc_error_set(err, ESTC_E_UNREACHABLE, "%s: cannot send to %s", s->name, s->peer);
+        r = estc_error_set(err, ESTC_E_UNREACHABLE, "%s: cannot send", s->name);
     if (r)
         session_disconnect(s);
     return r;

@@ -47,8 +47,7 @@ struct session {
     enum session_state state;
     struct dtls *dtls;
     coap_session_t *coap; /* dtls's */
-    char peer[RESOLVE_TEXT_MAX];
-    int64_t began; /* of the handshake, CLOCK_BOOTTIME */
+    int64_t began;        /* of the handshake, CLOCK_BOOTTIME */
 
     uint64_t token; /* of the request under way; counts up (RFC 9175 section 4.2) */
     struct session_answer answer;
