@@ -45,7 +45,7 @@ static int message_read_block(const unsigned char *value, size_t len, bool *has,
     if (*has)
         return ESTC_E_PROTOCOL;
     *has = true;
-    return block_decode(value, len, out);
+    return block_decode(value, len, out) ? ESTC_E_MALFORMED : 0;
 }
 
 static void message_read_bytes(const unsigned char *value, size_t len, unsigned char *out,

@@ -26,8 +26,8 @@ struct message {
     size_t payload_len;
 };
 
-/* 0, or ESTC_E_PROTOCOL: a critical option that repeats though it must not, a Block option that
- * cannot be decoded, or (in a response) a critical option that has no meaning there. */
+/* 0; ESTC_E_MALFORMED for a Block option that cannot be decoded; ESTC_E_PROTOCOL for a critical
+ * option that repeats though it must not or, in a response, has no meaning there. */
 int message_read(const coap_pdu_t *pdu, struct message *out);
 
 /* "/.well-known/est/sen" from the Uri-Path options: malloc'd. NULL for a path that has no such

@@ -177,7 +177,11 @@ const char *resolve_text(const struct sockaddr *addr, socklen_t len, char *text)
     if (getnameinfo(addr, len, host, sizeof(host), service, sizeof(service),
                     NI_NUMERICHOST | NI_NUMERICSERV))
         return strcpy(text, "?");
-    bool v6 = strchr(host, ':');
-    snprintf(text, RESOLVE_TEXT_MAX, v6 ? "[%s]:%s" : "%s:%s", host, service);
+    /* A socket for both families shows IPv4 as "::ffff:192.0.2.1". */
+    static const char mapped[] = "::ffff:";
+    const char *v4 = strncmp(host, mapped, sizeof(mapped) - 1) == 0 && strchr(host, '.')
+                         ? host + sizeof(mapped) - 1
+                         : host;
+    snprintf(text, RESOLVE_TEXT_MAX, strchr(v4, ':') ? "[%s]:%s" : "%s:%s", v4, service);
     return text;
 }

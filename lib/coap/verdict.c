@@ -184,6 +184,8 @@ int verdict_error(const struct verdict *v, const struct verdict_view *view,
         return estc_trust_error(v->verify_error, v->at_fault, view->now, err);
     if (v->alert_received >= 0)
         return verdict_refused(v, view, err);
+    if (ERR_GET_REASON(v->reason) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)
+        return estc_error_set(err, ESTC_E_UNTRUSTED, "came without a certificate");
     const char *reason = v->reason ? ERR_reason_error_string(v->reason) : NULL;
     if (!reason)
         reason = v->alert_sent >= 0 ? SSL_alert_desc_string_long(v->alert_sent) : "unknown";

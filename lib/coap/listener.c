@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The server's socket. Owns the libcoap context and one struct peer for each authenticated
+ * connection; decides on nothing but protocol. Only a DTLS endpoint is opened, so nothing is ever
+ * served over plain CoAP. libcoap is used for DTLS, messages and acknowledgements alone:
+ *
+ *   datagram -> repeated? answer from memory : read options -> peer_answer() -> remember -> send
+ *
+ * Before a request comes here, libcoap itself answers: 4.02 to critical options that it does not
+ * know, 5.05 to Proxy-Uri and Proxy-Scheme, 4.00 and 5.08 to Hop-Limit, a reset to what is no CoAP,
+ * 4.04 to methods above iPATCH. It would answer /.well-known/core and DELETE too; handlers for all
+ * methods on that path and on the unknown resource take these over.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <estc/cert.h>
+#include <estc/listener.h>
+#include <estc/url.h>
+
+#include "base/cleanup_ossl.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "coap/dtls.h"
+#include "coap/message.h"
+#include "coap/peer.h"
+#include "coap/ration.h"
+#include "coap/reply.h"
+#include "coap/resolve.h"
+
+#define LISTENER_MAX_BODY_DEFAULT 16384
+#define LISTENER_SESSIONS_DEFAULT 1024
+#define LISTENER_IDLE_DEFAULT 60
+/* libcoap makes a small session for each ClientHello without a cookie and keeps it for 30 s: more
+ * of them than of real ones, so that strangers cannot block the door so easily. */
+#define LISTENER_HELLOS_PER_SESSION 4
+/* Token and options of a response, at their longest. */
+#define LISTENER_OPTIONS_MAX 40
+
+struct estc_listener {
+    struct dtls *dtls;
+    struct peer *peers;
+    size_t max_body;
+    uint16_t port;
+    estc_answer_fn answer;
+    void *arg;
+    struct ration refusals;
+};
+
+static struct estc_listener *listener_of(coap_session_t *session) {
+    return coap_get_app_data(coap_session_get_context(session));
+}
+
+static const char *listener_address(coap_session_t *session, char *text) {
+    const coap_address_t *a = coap_session_get_addr_remote(session);
+    return resolve_text(&a->addr.sa, a->size, text);
+}
+
+/* Connections */
+
+static void listener_add_peer(struct estc_listener *l, coap_session_t *session) {
+    char address[RESOLVE_TEXT_MAX];
+    X509 *cert = SSL_get1_peer_certificate(coap_session_get_tls(session, NULL));
+    if (!cert)
+        return; /* the handshake demands one */
+    struct peer *peer = peer_new(cert, listener_address(session, address), l->max_body);
+    if (!peer) {
+        X509_free(cert);
+        return;
+    }
+    peer->next = l->peers;
+    if (l->peers)
+        l->peers->prev = peer;
+    l->peers = peer;
+    coap_session_set_app_data(session, peer);
+    _cleanup(freep) char *subject = estc_name_text(X509_get_subject_name(cert));
+    log_info("client %s: connected as '%s'", peer->address, subject ? subject : "?");
+}
+
+static void listener_drop_peer(struct estc_listener *l, struct peer *peer) {
+    if (!peer)
+        return;
+    if (peer->prev)
+        peer->prev->next = peer->next;
+    else
+        l->peers = peer->next;
+    if (peer->next)
+        peer->next->prev = peer->prev;
+    peer_free(peer);
+}
+
+/* Strangers can cause this at will. */
+static void listener_log_refusal(struct estc_listener *l, coap_session_t *session) {
+    struct verdict *v = dtls_verdict(l->dtls);
+    unsigned long missed;
+    verdict_take_queue(v);
+    if (ration_allows(&l->refusals, &missed)) {
+        struct verdict_view view = {.now = clock_real()};
+        struct estc_error err = {0};
+        char address[RESOLVE_TEXT_MAX];
+        if (missed > 0)
+            log_notice("%lu more failed handshakes were not logged", missed);
+        verdict_error(v, &view, &err);
+        log_notice("client %s: %s", listener_address(session, address), err.text);
+    }
+    verdict_clear(v);
+}
+
+static int listener_on_event(coap_session_t *session, const coap_event_t event) {
+    struct estc_listener *l = listener_of(session);
+    struct peer *peer = coap_session_get_app_data(session);
+    if (event == COAP_EVENT_DTLS_CONNECTED && !peer) {
+        listener_add_peer(l, session);
+    } else if (event == COAP_EVENT_DTLS_ERROR) {
+        listener_log_refusal(l, session);
+    } else if (event == COAP_EVENT_SERVER_SESSION_DEL) {
+        coap_session_set_app_data(session, NULL);
+        listener_drop_peer(l, peer);
+    }
+    return 0;
+}
+
+/* Requests */
+
+static void listener_answer(struct estc_listener *l, struct peer *peer, const coap_pdu_t *request,
+                            size_t room, struct reply *reply) {
+    struct message m;
+    switch (message_read(request, &m)) {
+    case 0:
+        break;
+    case ESTC_E_MALFORMED:
+        return reply_error(reply, 400, "Block option cannot be decoded");
+    default:
+        return reply_error(reply, 402, "critical option repeated");
+    }
+    if (X509_cmp_current_time(X509_get0_notAfter(peer->cert)) <= 0)
+        return reply_error(reply, 401, "client certificate has expired since the handshake");
+    _cleanup(freep) char *path = message_path(request);
+    peer_answer(peer, &m, path, room, l->answer, l->arg, reply);
+}
+
+static void listener_on_request(coap_resource_t *resource, coap_session_t *session,
+                                const coap_pdu_t *request, const coap_string_t *query,
+                                coap_pdu_t *response) {
+    (void)resource, (void)query;
+    struct peer *peer = coap_session_get_app_data(session);
+    if (!peer) {
+        coap_pdu_set_code(response, COAP_RESPONSE_CODE_INTERNAL_ERROR);
+        return;
+    }
+    int64_t now = clock_boot_ms();
+    uint16_t mid = (uint16_t)coap_pdu_get_mid(request);
+    const struct reply *remembered = NULL;
+    switch (replay_find(&peer->replay, mid, now, &remembered)) {
+    case REPLAY_NEW: {
+        struct reply reply;
+        size_t room = coap_session_max_pdu_size(session);
+        room = room > LISTENER_OPTIONS_MAX ? room - LISTENER_OPTIONS_MAX : 0;
+        listener_answer(listener_of(session), peer, request, room, &reply);
+        remembered = replay_take(&peer->replay, mid, now, &reply);
+        break;
+    }
+    case REPLAY_AGAIN:
+        break;
+    case REPLAY_OLD: /* the client has gone on since; it gets an empty acknowledgement */
+        return;
+    }
+    if (!reply_write(remembered, response))
+        log_error("client %s: a response did not fit its datagram", peer->address);
+}
+
+static int listener_add_resource(coap_context_t *coap, coap_resource_t *resource) {
+    static const coap_request_t methods[] = {
+        COAP_REQUEST_GET,   COAP_REQUEST_POST,  COAP_REQUEST_PUT,    COAP_REQUEST_DELETE,
+        COAP_REQUEST_FETCH, COAP_REQUEST_PATCH, COAP_REQUEST_IPATCH,
+    };
+    if (!resource)
+        return -ENOMEM;
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+        coap_register_request_handler(resource, methods[i], listener_on_request);
+    coap_add_resource(coap, resource);
+    return 0;
+}
+
+/* Setting up */
+
+/* [::] takes IPv4 as well, but a kernel may have been built or started without IPv6. */
+static const char *listener_any_address(void) {
+    _cleanup(fs_closep) int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    return fd < 0 && errno == EAFNOSUPPORT ? "0.0.0.0" : "::";
+}
+
+static int listener_parse_address(const struct estc_listener_options *o, coap_address_t *out,
+                                  struct estc_error *err) {
+    const char *text = o->address ? o->address : listener_any_address();
+    uint16_t port = o->port ? o->port : ESTC_DEFAULT_PORT;
+    struct estc_wait none = {.cancel_fd = -1};
+    struct resolve_list list;
+    if (!resolve_is_address(text))
+        return estc_error_set(err, -EINVAL, "'%s' is not an IPv4 or IPv6 address to listen on",
+                              text);
+    int r = resolve_host(text, port, &none, &list, err);
+    if (r)
+        return r;
+    coap_address_init(out);
+    if (list.count == 0 || list.at[0].len > sizeof(out->addr))
+        return estc_error_set(err, -EAFNOSUPPORT, "'%s': unknown kind of address", text);
+    memcpy(&out->addr, &list.at[0].addr, list.at[0].len);
+    out->size = list.at[0].len;
+    return 0;
+}
+
+static void listener_set_limits(coap_context_t *coap, const struct estc_listener_options *o) {
+    unsigned sessions = o->max_sessions ? o->max_sessions : LISTENER_SESSIONS_DEFAULT;
+    coap_context_set_max_idle_sessions(coap, sessions);
+    coap_context_set_max_handshake_sessions(coap, sessions * LISTENER_HELLOS_PER_SESSION);
+    coap_context_set_session_timeout(coap,
+                                     o->idle_timeout ? o->idle_timeout : LISTENER_IDLE_DEFAULT);
+    coap_context_set_block_mode(coap, 0);
+}
+
+static int listener_open(struct estc_listener *l, const struct estc_listener_options *o,
+                         struct estc_error *err) {
+    coap_address_t address;
+    struct dtls_config config = {.credentials = &o->credentials, .trust = o->client_trust};
+    int r = listener_parse_address(o, &address, err);
+    if (!r)
+        r = dtls_new(&config, &l->dtls, err);
+    if (r)
+        return r;
+    coap_context_t *coap = dtls_coap(l->dtls);
+    coap_set_app_data(coap, l);
+    coap_register_event_handler(coap, listener_on_event);
+    listener_set_limits(coap, o);
+    coap_str_const_t *core = coap_make_str_const(".well-known/core");
+    if (listener_add_resource(coap, coap_resource_unknown_init(listener_on_request)) < 0 ||
+        listener_add_resource(coap, coap_resource_init(core, 0)) < 0)
+        return estc_error_set(err, -ENOMEM, "out of memory");
+    l->port = coap_address_get_port(&address);
+    return dtls_listen(l->dtls, &address, err);
+}
+
+int estc_listener_new(const struct estc_listener_options *options, struct estc_listener **out,
+                      struct estc_error *err) {
+    if (!options->answer || !options->client_trust)
+        return estc_error_set(err, -EINVAL, "a listener needs a function and trust anchors");
+    struct estc_listener *l = calloc(1, sizeof(*l));
+    if (!l)
+        return estc_error_set(err, -ENOMEM, "out of memory");
+    l->max_body = options->max_body ? options->max_body : LISTENER_MAX_BODY_DEFAULT;
+    l->answer = options->answer;
+    l->arg = options->arg;
+    int r = listener_open(l, options, err);
+    if (r) {
+        estc_listener_free(l);
+        return r;
+    }
+    *out = l;
+    return 0;
+}
+
+struct estc_listener *estc_listener_free(struct estc_listener *l) {
+    if (!l)
+        return NULL;
+    dtls_free(l->dtls); /* its last events still find the peers */
+    while (l->peers)
+        listener_drop_peer(l, l->peers);
+    free(l);
+    return NULL;
+}
+
+int estc_listener_fd(const struct estc_listener *l) {
+    return coap_context_get_coap_fd(dtls_coap(l->dtls));
+}
+
+void estc_listener_prepare(struct estc_listener *l) {
+    coap_tick_t now;
+    coap_ticks(&now);
+    coap_io_prepare_epoll(dtls_coap(l->dtls), now);
+}
+
+void estc_listener_process(struct estc_listener *l) {
+    coap_io_process(dtls_coap(l->dtls), COAP_IO_NO_WAIT);
+}
+
+uint16_t estc_listener_port(const struct estc_listener *l) {
+    return l->port;
+}

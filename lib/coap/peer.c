@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One client's requests: puts bodies together, asks the program once for each whole request, keeps
+ * its answer and cuts blocks from it. State belongs to the DTLS connection, so no other client can
+ * reach it (RFC 7959 section 7); what it may hold is one body, one answer and the last few
+ * datagrams. A new block 0 replaces a transfer that was under way (section 2.5).
+ */
+#include "coap/peer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/evp.h>
+
+#define PEER_GET 1  /* 0.01 */
+#define PEER_POST 2 /* 0.02 */
+#define PEER_ETAG_LEN 4
+
+struct peer *peer_new(X509 *cert, const char *address, size_t max_body) {
+    struct peer *p = calloc(1, sizeof(*p));
+    char *text = strdup(address);
+    if (!p || !text) {
+        free(p);
+        free(text);
+        return NULL;
+    }
+    p->cert = cert;
+    p->address = text;
+    p->up.max = max_body;
+    return p;
+}
+
+struct peer *peer_free(struct peer *p) {
+    if (!p)
+        return NULL;
+    X509_free(p->cert);
+    replay_clear(&p->replay);
+    estc_buf_clear(&p->up.body);
+    estc_response_clear(&p->down);
+    free(p->up_key.path);
+    free(p->down_key.path);
+    free(p->address);
+    free(p);
+    return NULL;
+}
+
+/* Keys */
+
+static bool peer_key_set(struct peer_key *key, const struct message *m, const char *path) {
+    char *copy = strdup(path);
+    free(key->path);
+    key->path = copy;
+    key->method = m->code == PEER_POST ? ESTC_POST : ESTC_GET;
+    key->content_format = m->content_format;
+    key->accept = m->accept;
+    key->request_tag_len = m->request_tag_len;
+    memcpy(key->request_tag, m->request_tag, m->request_tag_len);
+    return copy;
+}
+
+/* A request for further blocks repeats method, path and Accept (RFC 7959 section 2.4)... */
+static bool peer_key_is_answer(const struct peer_key *key, const struct message *m,
+                               const char *path) {
+    return key->path && strcmp(key->path, path) == 0 && key->accept == m->accept &&
+           (key->method == ESTC_POST) == (m->code == PEER_POST);
+}
+
+/* ...and blocks of one body agree in all that describes it (section 2.3). */
+static bool peer_key_is_body(const struct peer_key *key, const struct message *m,
+                             const char *path) {
+    return peer_key_is_answer(key, m, path) && key->content_format == m->content_format &&
+           key->request_tag_len == m->request_tag_len &&
+           memcmp(key->request_tag, m->request_tag, m->request_tag_len) == 0;
+}
+
+/* Up */
+
+static void peer_refuse_body(const struct peer *p, enum block_verdict why, struct reply *reply) {
+    switch (why) {
+    case BLOCK_CONTINUE:
+        reply_init(reply, 231);
+        break;
+    case BLOCK_INCOMPLETE:
+        reply_error(reply, 408, "block missing: start again with block 0");
+        break;
+    case BLOCK_TOO_LARGE:
+        reply_error(reply, 413, "body too large");
+        reply->size1 = (int64_t)p->up.max;
+        break;
+    case BLOCK_BAD:
+        reply_error(reply, 400, "payload does not fit the Block1 option");
+        break;
+    case BLOCK_COMPLETE:
+    case BLOCK_NO_MEMORY:
+        reply_error(reply, 500, "out of memory");
+        break;
+    }
+}
+
+/* True when the body is whole; otherwise the reply says what is to be done. */
+static bool peer_collect(struct peer *p, const struct message *m, const char *path,
+                         struct reply *reply) {
+    enum block_verdict v = BLOCK_INCOMPLETE;
+    if (m->block1.num == 0 && !peer_key_set(&p->up_key, m, path))
+        v = BLOCK_NO_MEMORY;
+    else if (m->block1.num == 0 || peer_key_is_body(&p->up_key, m, path))
+        v = block_assembly_add(&p->up, &m->block1, m->payload, m->payload_len);
+    else
+        estc_buf_clear(&p->up.body);
+    if (v == BLOCK_COMPLETE)
+        return true;
+    peer_refuse_body(p, v, reply);
+    reply->has_block1 = true;
+    reply->block1 = m->block1;
+    return false;
+}
+
+/* Down */
+
+static void peer_page(const struct peer *p, const struct message *m, size_t room,
+                      struct reply *reply) {
+    const struct estc_buf *body = &p->down.payload;
+    struct block asked = m->has_block2 ? m->block2 : (struct block){.szx = BLOCK_SZX_MAX};
+    while (asked.szx > 0 && block_size(asked.szx) > room) {
+        asked.szx--;
+        asked.num *= 2;
+    }
+    size_t offset, len;
+    struct block block;
+    if (!block_page(body->len, &asked, &block, &offset, &len)) {
+        reply_error(reply, 400, "no such block");
+        return;
+    }
+    reply_init(reply, p->down.code);
+    reply->content_format = p->down.content_format;
+    reply->max_age = p->down.max_age;
+    if (block.more || block.num > 0) {
+        reply->has_block2 = true;
+        reply->block2 = block;
+        reply->etag_len = p->down_etag_len;
+        memcpy(reply->etag, p->down_etag, p->down_etag_len);
+    }
+    if (len > 0 && estc_buf_append(&reply->payload, body->data + offset, len) < 0)
+        reply_init(reply, 500);
+}
+
+/* A client may see two versions of a resource; an ETag keeps it from mixing their blocks. */
+static void peer_set_etag(struct peer *p) {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    p->down_etag_len = 0;
+    if (EVP_Digest(p->down.payload.data ? (const void *)p->down.payload.data : "",
+                   p->down.payload.len, digest, NULL, EVP_sha256(), NULL) == 1) {
+        memcpy(p->down_etag, digest, PEER_ETAG_LEN);
+        p->down_etag_len = PEER_ETAG_LEN;
+    }
+}
+
+static bool peer_ask(struct peer *p, const struct message *m, const char *path, const void *body,
+                     size_t len, estc_answer_fn answer, void *arg) {
+    struct estc_request request = {
+        .method = m->code == PEER_POST ? ESTC_POST : ESTC_GET,
+        .path = path,
+        .content_format = m->content_format,
+        .accept = m->accept,
+        .payload = body,
+        .payload_len = len,
+    };
+    struct estc_peer who = {.cert = p->cert, .address = p->address};
+    estc_response_clear(&p->down);
+    if (!peer_key_set(&p->down_key, m, path))
+        return false;
+    answer(arg, &who, &request, &p->down);
+    if (p->down.code < 200 || p->down.code > 599)
+        p->down.code = 500;
+    peer_set_etag(p);
+    return true;
+}
+
+void peer_answer(struct peer *p, const struct message *m, const char *path, size_t room,
+                 estc_answer_fn answer, void *arg, struct reply *reply) {
+    bool post = m->code == PEER_POST;
+    if (!post && m->code != PEER_GET)
+        return reply_error(reply, 405, "GET or POST only");
+    if (!path)
+        return reply_error(reply, 404, "no such resource");
+    if (!post && m->has_block1)
+        return reply_error(reply, 400, "a GET has no body");
+    if (m->has_block2 && m->block2.num > 0) {
+        if (peer_key_is_answer(&p->down_key, m, path))
+            return peer_page(p, m, room, reply);
+        /* A POST is never carried out for the sake of its later blocks. */
+        if (post)
+            return reply_error(reply, 408, "no answer to continue: send the request again");
+    }
+    bool blockwise = post && m->has_block1;
+    if (blockwise && !peer_collect(p, m, path, reply))
+        return;
+    const void *body = blockwise ? p->up.body.data : post ? m->payload : NULL;
+    size_t len = blockwise ? p->up.body.len : post ? m->payload_len : 0;
+    if (len > p->up.max)
+        peer_refuse_body(p, BLOCK_TOO_LARGE, reply);
+    else if (peer_ask(p, m, path, body, len, answer, arg))
+        peer_page(p, m, room, reply);
+    else
+        reply_error(reply, 500, "out of memory");
+    estc_buf_clear(&p->up.body);
+    if (blockwise) {
+        reply->has_block1 = true;
+        reply->block1 = m->block1;
+    }
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a server keeps of one client's connection, and how it answers there. */
+#pragma once
+
+#include <stdint.h>
+
+#include <openssl/x509.h>
+
+#include <estc/listener.h>
+#include <estc/server.h>
+#include <estc/transport.h>
+
+#include "coap/block.h"
+#include "coap/message.h"
+#include "coap/reply.h"
+
+/* Which request a transfer belongs to (RFC 7959 section 2.5, RFC 9175 section 3.3). */
+struct peer_key {
+    enum estc_method method;
+    char *path;
+    int content_format, accept;
+    size_t request_tag_len;
+    unsigned char request_tag[MESSAGE_REQUEST_TAG_MAX];
+};
+
+struct peer {
+    struct peer *prev, *next; /* the listener's list */
+    X509 *cert;
+    char *address;
+    struct replay replay;
+    /* One body on its way up, one answer on its way down: a client sends one request at a time. */
+    struct block_assembly up;
+    struct peer_key up_key; /* path NULL: none */
+    struct estc_response down;
+    struct peer_key down_key; /* path NULL: none */
+    size_t down_etag_len;
+    unsigned char down_etag[BLOCK_ETAG_MAX];
+};
+
+/* Takes the certificate over. NULL without memory. */
+struct peer *peer_new(X509 *cert, const char *address, size_t max_body);
+struct peer *peer_free(struct peer *peer);
+
+/*
+ * Answers a request that is not a repeated one. `path` is NULL for one that cannot be
+ * (message_path), `room` the payload that fits a datagram. Calls answer at most once.
+ */
+void peer_answer(struct peer *peer, const struct message *m, const char *path, size_t room,
+                 estc_answer_fn answer, void *arg, struct reply *reply);
