@@ -14,7 +14,6 @@ chmod 1777 "$reports" # some tests run as another user
 
 export ASAN_OPTIONS="log_path=$reports/asan:detect_leaks=1:detect_stack_use_after_return=1"
 export UBSAN_OPTIONS="log_path=$reports/ubsan:print_stacktrace=1:halt_on_error=1"
-export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp:print_suppressions=0"
 export ESTC_TEST_SANITIZED=1
 
 status=0

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""DTLS 1.2 by pyOpenSSL: memory BIOs on one side, UDP sockets on the other."""
+import select
+import socket
+import time
+
+from OpenSSL import SSL
+
+MTU = 1400
+CIPHERS = b"ECDHE+AESGCM:ECDHE-ECDSA-AES128-CCM8"
+
+
+def context(method, key=None, chain=(), trust=None, verify=SSL.VERIFY_NONE, ciphers=CIPHERS):
+    """key and chain are objects of `cryptography`; trust is a PEM file."""
+    ctx = SSL.Context(method)
+    ctx.set_options(SSL.OP_NO_QUERY_MTU | SSL.OP_NO_TICKET)
+    ctx.set_cipher_list(ciphers)
+    if key is not None:
+        from OpenSSL.crypto import PKey, X509
+        ctx.use_privatekey(PKey.from_cryptography_key(key))
+        ctx.use_certificate(X509.from_cryptography(chain[0]))
+        for cert in chain[1:]:
+            ctx.add_extra_chain_cert(X509.from_cryptography(cert))
+    if trust is not None:
+        ctx.load_verify_locations(str(trust))
+    ctx.set_verify(verify, lambda conn, cert, error, depth, ok: bool(ok))
+    ctx.set_session_id(b"test")
+    return ctx
+
+
+class Endpoint:
+    """One side of one DTLS connection. send(datagram) puts bytes on the wire."""
+
+    def __init__(self, ctx, send, server):
+        self.connection = SSL.Connection(ctx, None)
+        self.connection.set_ciphertext_mtu(MTU)
+        self.send = send
+        self.open = False
+        if server:
+            self.connection.set_accept_state()
+        else:
+            self.connection.set_connect_state()
+
+    def flush(self):
+        """A BIO knows no datagrams: cut what is in it at the borders of records."""
+        try:
+            data = self.connection.bio_read(1 << 20)
+        except SSL.WantReadError:
+            return
+        while data:
+            end = 13 + int.from_bytes(data[11:13], "big")
+            self.send(data[:end])
+            data = data[end:]
+
+    def handshake(self):
+        """Goes on with the handshake; True when it is complete. SSL.Error when it failed."""
+        try:
+            self.connection.do_handshake()
+            self.open = True
+        except SSL.WantReadError:
+            pass
+        finally:
+            self.flush()
+        return self.open
+
+    def receive(self, datagram):
+        """Takes a datagram; the messages that came out of it. SSL.Error ends the connection."""
+        self.connection.bio_write(datagram)
+        if not self.open and not self.handshake():
+            return []
+        messages = []
+        try:
+            while True:
+                messages.append(self.connection.recv(65535))
+        except (SSL.WantReadError, SSL.ZeroReturnError):
+            pass
+        finally:
+            self.flush()
+        return messages
+
+    def write(self, message):
+        self.connection.send(message)
+        self.flush()
+
+    def close(self):
+        try:
+            self.connection.shutdown()
+        except SSL.Error:
+            pass
+        self.flush()
+
+
+class Client:
+    """A connected client: send and receive whole messages."""
+
+    def __init__(self, port, ctx, host="127.0.0.1", timeout=10):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.connect((host, port))
+        self.endpoint = Endpoint(ctx, self.socket.send, server=False)
+        self.inbox = []
+        deadline = time.monotonic() + timeout
+        self.endpoint.handshake()
+        while not self.endpoint.open:
+            self._pump(deadline)
+
+    def _pump(self, deadline):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("no answer from the server")
+        readable, _, _ = select.select([self.socket], [], [], min(left, 1))
+        if readable:
+            self.inbox += self.endpoint.receive(self.socket.recv(65535))
+        elif not self.endpoint.open and self.endpoint.connection.DTLSv1_handle_timeout():
+            self.endpoint.flush()
+
+    def send(self, message):
+        self.endpoint.write(message)
+
+    def receive(self, timeout=10):
+        deadline = time.monotonic() + timeout
+        while not self.inbox:
+            self._pump(deadline)
+        return self.inbox.pop(0)
+
+    def close(self):
+        self.endpoint.close()
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()

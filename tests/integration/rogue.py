@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""EST servers that answer as badly as a test wants: DTLS by pyOpenSSL, CoAP by hand, no libcoap and
+no code of the project. A server runs in a thread; the label in the path picks the behaviour."""
+import dataclasses
+import socket
+import threading
+
+from cryptography import x509
+from OpenSSL import SSL
+
+import coap
+import dtls
+import pki
+
+
+@dataclasses.dataclass
+class Answer:
+    """What to send: a code, a body (cut into blocks when it is long) and options."""
+    code: int = 204
+    payload: bytes = b""
+    content_format: int = coap.CERTS_ONLY
+    max_age: int = None
+
+
+SILENCE = None
+
+
+@dataclasses.dataclass
+class Asked:
+    """A whole request."""
+    op: str
+    label: str
+    body: bytes
+    authority: pki.Authority
+    content_format: int = None
+
+    @property
+    def csr(self):
+        return x509.load_der_x509_csr(self.body)
+
+    def issue(self, **options):
+        """The certificate that an honest server would give."""
+        csr = self.csr
+        options.setdefault("subject", csr.subject)
+        return self.authority.issue(csr.public_key(), **options)
+
+
+def honest(asked):
+    if asked.op == "crts":
+        return Answer(205, pki.certs_only(asked.authority.cert))
+    return Answer(204, pki.certs_only(asked.issue()))
+
+
+class Session:
+    """One DTLS connection of a client, and its transfers under way."""
+
+    def __init__(self, server, address):
+        self.server = server
+        self.endpoint = dtls.Endpoint(
+            server.context, lambda data: server.socket.sendto(data, address), server=True)
+        self.body = b""
+        self.answer = None
+
+    def receive(self, datagram):
+        for data in self.endpoint.receive(datagram):
+            message = coap.Message.decode(data)
+            if message.code and message.type in (coap.CON, coap.NON):
+                self.request(message)
+
+    def reply(self, request, code, options=(), payload=b""):
+        self.endpoint.write(coap.Message(
+            coap.ACK, coap.code(code), request.mid, request.token, list(options), payload).encode())
+
+    def request(self, message):
+        block1, block2 = message.block(coap.BLOCK1), message.block(coap.BLOCK2)
+        options = []
+        if block2 is None or block2.number == 0:
+            self.body = message.payload if block1 is None or block1.number == 0 else (
+                self.body + message.payload)
+            if block1 is not None:
+                options.append((coap.BLOCK1, message.option(coap.BLOCK1)))
+                if block1.more:
+                    self.reply(message, 231, options)
+                    return
+            self.answer = self.server.ask(message, self.body)
+        if self.answer is SILENCE:
+            return
+        if isinstance(self.answer, bytes):
+            self.endpoint.write(self.answer)
+            return
+        self.send_answer(message, options, block2)
+
+    def send_answer(self, message, options, block2):
+        answer = self.answer
+        block2 = block2 or coap.Block(0, False, 6)
+        if answer.content_format is not None:
+            options.append((coap.CONTENT_FORMAT, coap.uint(answer.content_format)))
+        if answer.max_age is not None:
+            options.append((coap.MAX_AGE, coap.uint(answer.max_age)))
+        start = block2.number * block2.size
+        more = len(answer.payload) > start + block2.size
+        if more or block2.number:
+            options.append((coap.BLOCK2, coap.block(block2.number, more, block2.szx)))
+        self.reply(message, answer.code, options, answer.payload[start:start + block2.size])
+
+
+class Server:
+    """A rogue EST-coaps server on 127.0.0.1. behaviours: label -> function(Asked) -> Answer, bytes
+    of a whole CoAP message, or SILENCE; labels that are missing are answered honestly."""
+
+    def __init__(self, authority, key, chain, behaviours=None, verify=SSL.VERIFY_NONE,
+                 trust=None):
+        self.authority = authority
+        self.behaviours = behaviours or {}
+        self.context = dtls.context(SSL.DTLS_SERVER_METHOD, key, chain, trust, verify)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.settimeout(0.2)
+        self.port = self.socket.getsockname()[1]
+        self.requests = []  # (op, label)
+        self.errors = []
+        self.stopping = False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def ask(self, message, body):
+        path = message.path
+        op = path[-1] if path else ""
+        label = path[-2] if len(path) == 4 else ""
+        self.requests.append((op, label))
+        behaviour = self.behaviours.get(label, honest)
+        return behaviour(Asked(op, label, body, self.authority,
+                               message.number(coap.CONTENT_FORMAT)))
+
+    def run(self):
+        sessions = {}
+        while not self.stopping:
+            try:
+                datagram, address = self.socket.recvfrom(65535)
+            except (TimeoutError, ConnectionError):
+                continue
+            # A ClientHello with epoch 0 and record 0 begins anew.
+            if address not in sessions:
+                sessions[address] = Session(self, address)
+            try:
+                sessions[address].receive(datagram)
+            except SSL.Error as error:
+                self.errors.append(str(error))
+                sessions[address].endpoint.flush()
+                del sessions[address]
+            except (ValueError, KeyError) as error:
+                self.errors.append(repr(error))
+
+    def close(self):
+        self.stopping = True
+        self.thread.join()
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class PlainServer:
+    """CoAP without DTLS: a proper 4.01 answer to whatever looks like a request, and noise to all
+    else, so that a client that would listen to it gives itself away."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.settimeout(0.2)
+        self.port = self.socket.getsockname()[1]
+        self.datagrams = []
+        self.stopping = False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        while not self.stopping:
+            try:
+                datagram, address = self.socket.recvfrom(65535)
+            except (TimeoutError, ConnectionError):
+                continue
+            self.datagrams.append(datagram)
+            reply = coap.Message(coap.RST, 0, int.from_bytes(datagram[2:4], "big")).encode()
+            self.socket.sendto(reply, address)
+
+    def close(self):
+        self.stopping = True
+        self.thread.join()
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
