@@ -50,8 +50,9 @@ struct conf_key {
     const char *const *choices;   /* CONF_CHOICE; NULL-ended */
     const struct conf_key *group; /* CONF_GROUP, CONF_LIST */
     size_t item_size;             /* CONF_LIST */
-    const char *fallback; /* default in the notation of the file, applied by conf_defaults(); NULL: 0 */
-    const char *help;     /* one line, for people */
+    const char
+        *fallback;    /* default in the notation of the file, applied by conf_defaults(); NULL: 0 */
+    const char *help; /* one line, for people */
 };
 
 /* Collected errors; each is one line "FILE:LINE: KEY: cause: remedy". */

@@ -23,26 +23,27 @@ struct config_identity {
                                   1 to 64 bytes */
     char *url;                 /* as written; url_parts is its parsed form */
     struct estc_url url_parts;
-    char *label;               /* NULL: none */
+    char *label;                         /* NULL: none */
     char *birth_certificate, *birth_key; /* PEM paths */
-    char *trust;               /* PEM path */
-    char *subject;             /* RFC 4514; NULL: empty */
-    char **subject_alt_names;  /* NULL-ended, or NULL */
-    int key_type;              /* enum estc_key_type */
-    int64_t renew_at;          /* per mille of the issued lifetime, 100..950 */
-    int64_t attempt_timeout;   /* seconds one attempt may take */
-    int64_t block_size;        /* 16..1024 */
-    int64_t max_body;          /* bytes */
+    char *trust;                         /* PEM path */
+    char *subject;                       /* RFC 4514; NULL: empty */
+    char **subject_alt_names;            /* NULL-ended, or NULL */
+    int key_type;                        /* enum estc_key_type */
+    int64_t renew_at;                    /* per mille of the issued lifetime, 100..950 */
+    int64_t attempt_timeout;             /* seconds one attempt may take */
+    int64_t block_size;                  /* 16..1024 */
+    int64_t max_body;                    /* bytes */
     bool allow_rsa_server;
-    char *request_digest; /* SHA-256 over what is asked for (url root, label, subject, sorted SANs,
-                             key type): when it differs from the current certificate's, enrol anew */
+    char
+        *request_digest; /* SHA-256 over what is asked for (url root, label, subject, sorted SANs,
+                            key type): when it differs from the current certificate's, enrol anew */
 };
 
 struct config {
-    char *state_directory; /* /var/lib/estcd */
-    char *control_socket;  /* /run/estcd/control */
-    int log_level;         /* enum estc_log_level */
-    int64_t max_attempts;  /* workers at once, 1..64 */
+    char *state_directory;           /* /var/lib/estcd */
+    char *control_socket;            /* /run/estcd/control */
+    int log_level;                   /* enum estc_log_level */
+    int64_t max_attempts;            /* workers at once, 1..64 */
     struct config_identity defaults; /* "defaults" group: url, birth, trust, ... for identities
                                         that do not say them */
     struct conf_list identities;     /* struct config_identity, sorted by id */
@@ -52,8 +53,8 @@ struct config {
 extern const struct conf_key config_keys[];
 
 /*
- * Reads path and, beside it, conf.d/ (the folder "conf.d" in the folder of path). On success *out is
- * complete; with errors ESTC_E_CONFIG and the lines in errors, all of them.
+ * Reads path and, beside it, conf.d/ (the folder "conf.d" in the folder of path). On success *out
+ * is complete; with errors ESTC_E_CONFIG and the lines in errors, all of them.
  */
 int config_load(const char *path, struct config **out, struct conf_errors *errors);
 struct config *config_free(struct config *config);

@@ -20,8 +20,8 @@ struct facts {
     char *serial;                  /* hexadecimal */
     char *sha256;                  /* fingerprint of the certificate, hexadecimal */
     char *key_type;
-    char *request_digest;          /* config_identity.request_digest it was asked for with */
-    char **sans;                   /* NULL-ended */
+    char *request_digest; /* config_identity.request_digest it was asked for with */
+    char **sans;          /* NULL-ended */
 };
 
 int facts_from_cert(X509 *cert, const char *request_digest, int64_t generation, int64_t now,

@@ -13,13 +13,13 @@
 #include "store.h"
 
 /* X(name, label): the state shown by `estc list`. */
-#define IDENTITY_STATES(X)                                                                         \
-    X(IDENTITY_NEW, "new")         /* no certificate yet, nothing tried yet */                     \
-    X(IDENTITY_WORKING, "working") /* a worker is at it */                                         \
-    X(IDENTITY_VALID, "valid")     /* a certificate in force, nothing wrong */                     \
-    X(IDENTITY_PENDING, "pending") /* the CA has not decided yet */                                \
-    X(IDENTITY_FAILING, "failing") /* the last attempt failed; tries again */                      \
-    X(IDENTITY_EXPIRED, "expired") /* the certificate has run out */                               \
+#define IDENTITY_STATES(X)                                                     \
+    X(IDENTITY_NEW, "new")         /* no certificate yet, nothing tried yet */ \
+    X(IDENTITY_WORKING, "working") /* a worker is at it */                     \
+    X(IDENTITY_VALID, "valid")     /* a certificate in force, nothing wrong */ \
+    X(IDENTITY_PENDING, "pending") /* the CA has not decided yet */            \
+    X(IDENTITY_FAILING, "failing") /* the last attempt failed; tries again */  \
+    X(IDENTITY_EXPIRED, "expired") /* the certificate has run out */           \
     X(IDENTITY_CONFIG, "config")   /* a file is missing or unfit; looked at again on change */
 
 #define IDENTITY_ENUM(name, label) name,
@@ -32,9 +32,9 @@ struct identity {
     bool have_facts;
     struct facts facts;
     struct store_attempts attempts;
-    bool store_unfit;  /* the current generation cannot be used; attempts.last_error says why */
-    bool working;      /* a worker runs */
-    bool asked;        /* somebody wants it now */
+    bool store_unfit; /* the current generation cannot be used; attempts.last_error says why */
+    bool working;     /* a worker runs */
+    bool asked;       /* somebody wants it now */
 };
 
 enum identity_state identity_state(const struct identity *identity, int64_t now);

@@ -21,24 +21,24 @@ extern const char *const schedule_action_names[]; /* "enroll", "renew", "poll", 
 
 struct schedule_input {
     const char *id;
-    const char *seed;            /* fingerprint of the current certificate; before the first one
-                                    whatever tells this machine from its clones (machine id) */
+    const char *seed; /* fingerprint of the current certificate; before the first one
+                         whatever tells this machine from its clones (machine id) */
     bool have_certificate;
     int64_t not_before, not_after;
-    int64_t renew_at;            /* per mille of the issued lifetime */
-    bool request_changed;        /* the configuration asks for something else than was issued */
-    bool asked;                  /* somebody asked for it now */
-    unsigned failures;           /* attempts failed in a row */
-    int64_t last_attempt;        /* end of the last attempt; 0: never */
-    int last_result;             /* ESTC_E_* or errno of it; 0: success */
-    int64_t pending_until;       /* the CA's Max-Age ends; 0: nothing is pending */
+    int64_t renew_at;      /* per mille of the issued lifetime */
+    bool request_changed;  /* the configuration asks for something else than was issued */
+    bool asked;            /* somebody asked for it now */
+    unsigned failures;     /* attempts failed in a row */
+    int64_t last_attempt;  /* end of the last attempt; 0: never */
+    int last_result;       /* ESTC_E_* or errno of it; 0: success */
+    int64_t pending_until; /* the CA's Max-Age ends; 0: nothing is pending */
 };
 
 struct schedule_plan {
     enum schedule_action action;
-    int64_t due;     /* may lie in the past: due now */
-    int64_t jitter;  /* seconds that are part of due */
-    char why[160];   /* "two thirds of 90 d, jitter 3 h 12 min", "try 4 failed, again after 38 min" */
+    int64_t due;    /* may lie in the past: due now */
+    int64_t jitter; /* seconds that are part of due */
+    char why[160]; /* "two thirds of 90 d, jitter 3 h 12 min", "try 4 failed, again after 38 min" */
 };
 
 /*
@@ -50,5 +50,6 @@ struct schedule_plan {
  */
 void schedule_plan(const struct schedule_input *in, int64_t now, struct schedule_plan *out);
 
-/* The wait after so many failures with `remaining` seconds of life left (0: none), before jitter. */
+/* The wait after so many failures with `remaining` seconds of life left (0: none), before jitter.
+ */
 int64_t schedule_backoff(unsigned failures, int64_t remaining);

@@ -31,7 +31,8 @@
 
 #define STORE_FORMAT 1
 
-/* --- the manager's part: no key, no certificate is opened --------------------------------------- */
+/* --- the manager's part: no key, no certificate is opened ---------------------------------------
+ */
 
 /* Creates or checks STATE; a newer format is refused with a remedy. */
 int store_prepare(const char *state_directory, struct estc_error *err);
@@ -58,7 +59,8 @@ void store_attempts_clear(struct store_attempts *attempts);
 /* Path of a file of the current generation, "current/cacerts.pem"; malloc'd. */
 char *store_path(const char *state_directory, const char *id, const char *file);
 
-/* --- the worker's part ------------------------------------------------------------------------- */
+/* --- the worker's part -------------------------------------------------------------------------
+ */
 
 struct store; /* one identity's folder, locked */
 

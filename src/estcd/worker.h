@@ -2,7 +2,8 @@
 /*
  * One attempt for one identity, in a process of its own: forked from the manager, it gives up what
  * it does not need and runs straight down, blocking, under one deadline. What it tells the manager
- * on the way are small JSON messages on a SOCK_SEQPACKET socket, which the manager takes as hostile.
+ * on the way are small JSON messages on a SOCK_SEQPACKET socket, which the manager takes as
+ * hostile.
  */
 #pragma once
 
@@ -18,15 +19,15 @@
 #include "schedule.h"
 
 /* Steps in order; each is reported when it is done, and what it made is on disk by then. */
-#define WORKER_STEPS(X)                                                                            \
-    X(WORKER_OPEN, "open", "state folder opened")                                                  \
-    X(WORKER_CREDENTIALS, "credentials", "credentials read")                                       \
-    X(WORKER_CONNECT, "connect", "DTLS session established")                                       \
-    X(WORKER_CACERTS, "cacerts", "CA certificates received")                                       \
-    X(WORKER_KEY, "key", "key pair ready")                                                         \
-    X(WORKER_CSR, "csr", "certification request ready")                                            \
-    X(WORKER_ENROLL, "enroll", "certificate received")                                             \
-    X(WORKER_CHECK, "check", "certificate checked")                                                \
+#define WORKER_STEPS(X)                                      \
+    X(WORKER_OPEN, "open", "state folder opened")            \
+    X(WORKER_CREDENTIALS, "credentials", "credentials read") \
+    X(WORKER_CONNECT, "connect", "DTLS session established") \
+    X(WORKER_CACERTS, "cacerts", "CA certificates received") \
+    X(WORKER_KEY, "key", "key pair ready")                   \
+    X(WORKER_CSR, "csr", "certification request ready")      \
+    X(WORKER_ENROLL, "enroll", "certificate received")       \
+    X(WORKER_CHECK, "check", "certificate checked")          \
     X(WORKER_COMMIT, "commit", "certificate in place")
 
 #define WORKER_ENUM(name, label, text) name,
