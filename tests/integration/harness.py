@@ -269,6 +269,12 @@ class Site:
         folder = self.site / "devices" / name
         return {"certificate": str(folder / "cert.pem"), "key": str(folder / "key.pem")}
 
+    def ledger(self):
+        """Path of the registrar's sqlite file."""
+        found, = [p for p in self.site.rglob("*") if p.is_file()
+                  and p.open("rb").read(15) == b"SQLite format 3"]
+        return found
+
     @property
     def url(self):
         return f"coaps://localhost:{self.port}"

@@ -1,0 +1,94 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""SIGKILL after each step of an enrolment, of the worker, of the manager and of both: whoever comes
+next ends with a valid certificate, and the registrar has issued exactly one."""
+import os
+import re
+import signal
+import sqlite3
+
+import harness
+
+STEPS = re.findall(r'X\(WORKER_\w+, "(\w+)"', (harness.ROOT / "src/estcd/worker.h").read_text())
+VICTIMS = ("worker", "manager", "both")
+
+
+class Kill(harness.ClassSite):
+    """One registrar for all; each case has a daemon and a state folder of its own."""
+
+    @classmethod
+    def start(cls, site):
+        site.init_registrar("--device", "gateway-1")
+        site.start_registrar()
+
+    def rows(self, subject):
+        ledger = self.shared.ledger()
+        with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as db:
+            return db.execute("SELECT count(*) FROM certificates WHERE subject LIKE ?",
+                              (f"%{subject}%",)).fetchone()[0]
+
+    def case(self, step, victim):
+        site = self.site_for(f"{step}-{victim}")
+        name = f"gw-{step}-{victim}"
+        site.write_config([site.identity(name)])
+        site.start_daemon(env={**harness.preload("stall-at-step"), "ESTC_TEST_STEP": step})
+        harness.wait_for(lambda: "worker stands still" in site.daemon.log(),
+                         f"the worker has done step {step}")
+        worker, = site.daemon.children()
+        if victim in ("worker", "both"):
+            os.kill(worker, signal.SIGKILL)
+        if victim in ("manager", "both"):
+            os.kill(site.daemon.pid, signal.SIGKILL)
+            site.daemon.wait_exit()
+            harness.wait_for(lambda: not os.path.exists(f"/proc/{worker}"),
+                             "the worker does not go on alone")
+            site.start_daemon()
+        else:
+            harness.wait_for(lambda: worker not in site.daemon.children(), "the worker is gone")
+            # It would try again after its back-off; somebody who waits for it asks now.
+            done = site.estc("enroll", name)
+            self.assertEqual(done.status, harness.DONE, done)
+        site.wait_state(name, "valid")
+        site.assert_consistent(name)
+        self.assertEqual(self.rows(f"gateway-1-{name}"), 1, "one row in the ledger")
+        folder = site.state / "identities" / name
+        leftovers = [p for p in folder.rglob("*") if p.name.startswith(".estc-tmp-")]
+        self.assertEqual(leftovers, [])
+        self.assertEqual(site.daemon.stop(), 0)
+
+    def site_for(self, folder):
+        site = harness.Site()
+        self.addCleanup(site.close)
+        self.sites.append(site)
+        site.site, site.port = self.shared.site, self.shared.port
+        return site
+
+    def setUp(self):
+        self.sites = []
+
+    def tearDown(self):
+        if not self._outcome.success:
+            for site in self.sites:
+                print(site.logs(), file=harness.sys.stderr)
+        super().tearDown()
+
+
+def add(step, victim):
+    def test(self):
+        self.case(step, victim)
+    setattr(Kill, f"test_{STEPS.index(step)}_{step}_{victim}", test)
+
+
+for _step in STEPS:
+    for _victim in VICTIMS:
+        add(_step, _victim)
+
+
+class Steps(harness.TestCase):
+    def test_all_steps_are_known(self):
+        self.assertEqual(STEPS, ["open", "credentials", "connect", "cacerts", "key", "csr", "enroll",
+                                 "check", "commit"])
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,94 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""One enrolment as Wireshark sees it, decrypted with secrets that a preload takes from the
+registrar's OpenSSL."""
+import capture
+import harness
+
+
+class Wire(harness.ClassSite):
+    @classmethod
+    def start(cls, site):
+        cls.pcap, cls.secrets = site.dir / "wire.pcap", site.dir / "secrets.txt"
+        site.init_registrar("--device", "gateway-1")
+        site.start_registrar(env={**harness.preload("keylog"), "ESTC_TEST_KEYLOG": str(cls.secrets)})
+        cls.proxy = capture.Proxy(site.port, cls.pcap)
+        cls.addClassCleanup(cls.proxy.close)
+        # Small blocks, so that both directions have some.
+        site.write_config([site.identity("gw", url=f"coaps://localhost:{cls.proxy.port}",
+                                         block_size=256)])
+        site.start_daemon()
+        site.wait_state("gw", "valid")
+        site.daemon.stop()
+        cls.proxy.close()
+
+    def tshark(self, display_filter, *fields):
+        """Rows of these fields for the frames that the filter lets through."""
+        arguments = [part for field in fields for part in ("-e", field)]
+        done = harness.run(
+            "tshark", "-r", self.pcap, "-o", f"tls.keylog_file:{self.secrets}",
+            "-d", f"udp.port=={self.proxy.port},dtls",
+            "-d", f"dtls.port=={self.proxy.port},coap",
+            "-Y", display_filter, "-T", "fields", "-E", "separator=|", *arguments)
+        self.assertEqual(done.status, 0, done)
+        return [line.split("|") for line in done.out.splitlines()]
+
+    def test_secrets_come_from_the_preload(self):
+        self.assertIn("CLIENT_RANDOM", self.secrets.read_text())
+
+    def test_dtls_1_2_with_certificates_both_ways(self):
+        hello, = self.tshark("dtls.handshake.type == 2", "dtls.handshake.version",
+                             "dtls.handshake.ciphersuite")
+        self.assertEqual(hello[0], "0xfefd")
+        self.assertIn(int(hello[1], 16), (0xc02b, 0xc02c, 0xc0ae, 0xc0ac, 0xcca9, 0xc0ad, 0xc0af))
+        self.assertGreaterEqual(len(self.tshark("dtls.handshake.type == 11", "frame.number")), 2)
+        self.assertTrue(self.tshark("dtls.handshake.type == 13", "frame.number"))
+        self.assertTrue(self.tshark("dtls.handshake.type == 15", "frame.number"))
+
+    def test_extended_master_secret_and_server_name(self):
+        self.assertTrue(self.tshark("dtls.handshake.type == 1 && dtls.handshake.extension.type == 23",
+                                    "frame.number"))
+        names = self.tshark("dtls.handshake.type == 1",
+                            "dtls.handshake.extensions_server_name")
+        self.assertIn(["localhost"], names)
+
+    def test_crts_and_sen_block_wise(self):
+        paths = [row[0] for row in self.tshark("coap.code == 1 || coap.code == 2",
+                                               "coap.opt.uri_path_recon")]
+        self.assertIn("/.well-known/est/crts", paths)
+        self.assertIn("/.well-known/est/sen", paths)
+        self.assertEqual(sorted(paths), paths, "first /crts, then /sen")
+        self.assertTrue(self.tshark("coap.code == 69 && coap.opt.block_number > 0", "frame.number"),
+                        "2.05 in more than one block")
+        self.assertTrue(self.tshark("coap.code == 95", "frame.number"), "2.31 Continue")
+        self.assertTrue(self.tshark("coap.code == 68", "frame.number"), "2.04 Changed")
+
+    def test_content_formats(self):
+        formats = {tuple(row) for row in self.tshark(
+            "coap.opt.ctype", "coap.code", "coap.opt.ctype")}
+        self.assertTrue(any("281" in form or "pkcs7" in form for _, form in formats), formats)
+        self.assertTrue(any("286" in form or "pkcs10" in form for _, form in formats), formats)
+
+    def test_nothing_malformed(self):
+        self.assertEqual(self.tshark("_ws.malformed || dtls.alert_message.level == 2 || "
+                                     "_ws.expert.severity >= 8388608", "frame.number"), [])
+
+    def test_everything_was_decrypted(self):
+        encrypted = self.tshark("dtls.record.content_type == 23", "frame.number")
+        decoded = self.tshark("coap", "frame.number")
+        self.assertTrue(decoded)
+        self.assertEqual({row[0] for row in encrypted}, {row[0] for row in decoded})
+
+    def test_no_datagram_is_too_long(self):
+        sizes = [int(row[0]) for row in self.tshark("udp", "udp.length")]
+        self.assertLessEqual(max(sizes), 1280)
+        application = [int(r[0]) for r in self.tshark("dtls.record.content_type == 23", "udp.length")]
+        self.assertLessEqual(max(application), 256 + 128, "a block and its headers")
+
+    def test_an_orderly_end(self):
+        self.assertTrue(self.tshark("dtls.record.content_type == 21", "frame.number"),
+                        "close_notify")
+
+
+if __name__ == "__main__":
+    harness.main()
