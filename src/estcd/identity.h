@@ -40,9 +40,9 @@ struct identity {
 enum identity_state identity_state(const struct identity *identity, int64_t now);
 /* The exit code that stands for it (common/exitcode.h). */
 int identity_exit_code(const struct identity *identity, int64_t now);
-void identity_plan(const struct identity *identity, int64_t now, struct schedule_plan *out);
-/* Of several codes the one to report, by a stated order: 4, 2, 3, 1, 5, 0. */
-int identity_worst_code(int a, int b);
+/* machine tells this machine from its clones (machine id) as long as there is no certificate. */
+void identity_plan(const struct identity *identity, const char *machine, int64_t now,
+                   struct schedule_plan *out);
 
 /* Looks at the files that the configuration names (birth key and certificate, trust) as a worker
  * would: ESTC_E_CREDENTIAL with the first one that is unfit. Parses; not for the manager's process

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The state folder. Layout (STATE is 0750, everything with a key in it is 0600 or in 0700):
+ * The state folder. Layout (folders are 0750, files with a key in them 0600):
  *
  *   STATE/format                          "1"
  *   STATE/identities/ID/lock              flock()ed by the worker that owns the folder
@@ -31,8 +31,7 @@
 
 #define STORE_FORMAT 1
 
-/* --- the manager's part: no key, no certificate is opened ---------------------------------------
- */
+/* --- the manager's part: no key, no certificate is opened --- */
 
 /* Creates or checks STATE; a newer format is refused with a remedy. */
 int store_prepare(const char *state_directory, struct estc_error *err);
@@ -59,8 +58,7 @@ void store_attempts_clear(struct store_attempts *attempts);
 /* Path of a file of the current generation, "current/cacerts.pem"; malloc'd. */
 char *store_path(const char *state_directory, const char *id, const char *file);
 
-/* --- the worker's part -------------------------------------------------------------------------
- */
+/* --- the worker's part --- */
 
 struct store; /* one identity's folder, locked */
 

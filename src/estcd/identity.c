@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One identity as the manager sees it: facts and record in, state, exit code and plan out. Decides
+ * nothing by itself and opens nothing, but for identity_check_files(), which is not for the
+ * manager.
+ */
+#include "identity.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/exitcode.h"
+#include "common/pem.h"
+
+#define IDENTITY_LABEL(name, label) [name] = label,
+const char *const identity_state_names[] = {IDENTITY_STATES(IDENTITY_LABEL)};
+#undef IDENTITY_LABEL
+
+void identity_clear(struct identity *identity) {
+    facts_clear(&identity->facts);
+    store_attempts_clear(&identity->attempts);
+    *identity = (struct identity){0};
+}
+
+enum identity_state identity_state(const struct identity *identity, int64_t now) {
+    const struct store_attempts *attempts = &identity->attempts;
+    if (identity->working)
+        return IDENTITY_WORKING;
+    if (identity->store_unfit ||
+        (attempts->failures > 0 && attempts->last_result == ESTC_E_CREDENTIAL))
+        return IDENTITY_CONFIG;
+    if (identity->have_facts && identity->facts.not_after <= now)
+        return IDENTITY_EXPIRED;
+    if (attempts->failures > 0)
+        return IDENTITY_FAILING;
+    if (attempts->pending_until != 0)
+        return IDENTITY_PENDING;
+    return identity->have_facts ? IDENTITY_VALID : IDENTITY_NEW;
+}
+
+/* What a failure's cause means for somebody who waits for the identity. */
+static int cause_exit_code(int result) {
+    static const struct {
+        int result, code;
+    } causes[] = {
+        {ESTC_E_REJECTED, EXIT_REJECTED},   {ESTC_E_UNREACHABLE, EXIT_UNREACHABLE},
+        {ESTC_E_TIMEOUT, EXIT_UNREACHABLE}, {ESTC_E_CREDENTIAL, EXIT_BAD_CONFIG},
+        {ESTC_E_CONFIG, EXIT_BAD_CONFIG},   {ESTC_E_PENDING, EXIT_WORKING},
+    };
+    for (size_t i = 0; i < sizeof(causes) / sizeof(causes[0]); i++)
+        if (causes[i].result == result)
+            return causes[i].code;
+    return EXIT_FAILED;
+}
+
+int identity_exit_code(const struct identity *identity, int64_t now) {
+    switch (identity_state(identity, now)) {
+    case IDENTITY_VALID:
+        return EXIT_DONE;
+    case IDENTITY_NEW:
+    case IDENTITY_WORKING:
+    case IDENTITY_PENDING:
+        return EXIT_WORKING;
+    case IDENTITY_CONFIG:
+        return EXIT_BAD_CONFIG;
+    case IDENTITY_FAILING:
+    case IDENTITY_EXPIRED:
+        return identity->attempts.failures > 0 ? cause_exit_code(identity->attempts.last_result)
+                                               : EXIT_FAILED;
+    case IDENTITY_STATE_MAX_:
+        break;
+    }
+    return EXIT_FAILED;
+}
+
+void identity_plan(const struct identity *identity, const char *machine, int64_t now,
+                   struct schedule_plan *out) {
+    const struct facts *facts = &identity->facts;
+    const struct schedule_input in = {
+        .id = identity->config->id,
+        .seed = identity->have_facts ? facts->sha256 : machine,
+        .have_certificate = identity->have_facts,
+        .not_before = facts->not_before,
+        .not_after = facts->not_after,
+        .renew_at = identity->config->renew_at,
+        .request_changed = identity->have_facts &&
+                           strcmp(facts->request_digest, identity->config->request_digest) != 0,
+        .asked = identity->asked,
+        .failures = identity->attempts.failures,
+        .last_attempt = identity->attempts.last_attempt,
+        .last_result = identity->attempts.last_result,
+        .pending_until = identity->attempts.pending_until,
+    };
+    schedule_plan(&in, now, out);
+}
+
+int identity_check_files(const struct config_identity *config, struct estc_error *err) {
+    struct estc_credentials credentials = {0};
+    struct estc_trust *trust = NULL;
+    int rc = pem_read_credentials(config->birth_certificate, config->birth_key, &credentials, err);
+    if (!rc)
+        rc = pem_read_trust(config->trust, &trust, err);
+    estc_trust_free(trust);
+    pem_credentials_clear(&credentials);
+    return rc;
+}

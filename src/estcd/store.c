@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The state folder as the manager sees it: the layout, the facts of what is in force, and the
+ * record of attempts. Opens no key and no certificate; looks at the key's file from outside only.
+ * What it reads was written by a worker and counts as hostile.
+ */
+#include "store_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "ctl/json.h"
+
+#define IDENTITIES "identities"
+#define ATTEMPTS "attempts.json"
+#define ASIDE_TRIES 1000
+#define ERROR_TEXT_MAX 512
+#define FAILURES_MAX 1000000000
+#define TIME_MAX INT64_C(253402300799)
+
+static int out_of_memory(struct estc_error *err) {
+    return estc_error_set(err, -ENOMEM, "out of memory");
+}
+
+/* --- layout --- */
+
+static int check_format(int dirfd, const char *state_directory, struct estc_error *err) {
+    _cleanup(estc_buf_clear) struct estc_buf text = {0};
+    int rc = fs_read(dirfd, "format", 16, &text, NULL, err);
+    if (rc == -ENOENT)
+        return fs_write_atomic(dirfd, "format", "1\n", 2, STORE_FILE_MODE, err);
+    if (rc)
+        return rc;
+    char *end = NULL;
+    long format = strtol((const char *)text.data, &end, 10);
+    if (end == (const char *)text.data || *end != '\n' || end[1] || format < 1)
+        return estc_error_set(err, -EINVAL,
+                              "%s/format does not say which layout the folder has: restore it "
+                              "(it reads \"1\"), or name another state_directory",
+                              state_directory);
+    if (format > STORE_FORMAT)
+        return estc_error_set(err, -EINVAL,
+                              "%s has layout %ld, this estcd knows up to %d: install the newer "
+                              "estcd again, or name another state_directory",
+                              state_directory, format, STORE_FORMAT);
+    return 0;
+}
+
+int store_prepare(const char *state_directory, struct estc_error *err) {
+    int rc = fs_mkdir_all(AT_FDCWD, state_directory, STORE_FOLDER_MODE, err);
+    if (rc)
+        return rc;
+    _cleanup(fs_closep) int dirfd = open(state_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dirfd < 0)
+        return estc_error_set(err, -errno, "cannot open %s: %m", state_directory);
+    rc = check_format(dirfd, state_directory, err);
+    if (!rc)
+        rc = fs_mkdir_all(dirfd, IDENTITIES, STORE_FOLDER_MODE, err);
+    return rc ? estc_error_prefix(err, "state folder %s", state_directory) : 0;
+}
+
+int store_open_identity(const char *state_directory, const char *id, bool create,
+                        struct estc_error *err) {
+    _cleanup(freep) char *path = text_format("%s/" IDENTITIES "/%s", state_directory, id);
+    if (!path)
+        return out_of_memory(err);
+    if (create) {
+        int rc = fs_mkdir_all(AT_FDCWD, path, STORE_FOLDER_MODE, err);
+        if (rc)
+            return rc;
+    }
+    return fs_open_dir(AT_FDCWD, path, err);
+}
+
+char *store_path(const char *state_directory, const char *id, const char *file) {
+    return text_format("%s/" IDENTITIES "/%s/" STORE_CURRENT "%s%s", state_directory, id,
+                       *file ? "/" : "", file);
+}
+
+int store_set_aside(int dirfd, const char *path, const char *name, struct estc_error *err) {
+    for (int n = 1; n < ASIDE_TRIES; n++) {
+        _cleanup(freep) char *aside = text_format("%s.foreign-%d", name, n);
+        if (!aside)
+            return out_of_memory(err);
+        if (renameat2(dirfd, name, dirfd, aside, RENAME_NOREPLACE) == 0) {
+            log_warning("%s/%s is not what estcd put there; moved to %s and not used", path, name,
+                        aside);
+            return fs_sync_dir(dirfd, ".", err);
+        }
+        if (errno != EEXIST)
+            return estc_error_set(err, -errno, "cannot move %s/%s out of the way: %m", path, name);
+    }
+    return estc_error_set(err, -EEXIST, "%s: too many %s.foreign-N: remove some", path, name);
+}
+
+/* --- JSON --- */
+
+int store_read_json(int dirfd, const char *name, json_t **out, struct estc_error *err) {
+    _cleanup(estc_buf_clear) struct estc_buf text = {0};
+    int rc = fs_read(dirfd, name, STORE_JSON_MAX, &text, NULL, err);
+    if (rc)
+        return rc;
+    json_t *json = ctl_json_object((const char *)text.data, text.len);
+    if (!json)
+        return estc_error_set(err, ESTC_E_MALFORMED, "%s: not a JSON object", name);
+    *out = json;
+    return 0;
+}
+
+int store_write_json(int dirfd, const char *name, const json_t *json, bool replace, mode_t mode,
+                     struct estc_error *err) {
+    char *text = json_dumps(json, JSON_INDENT(1));
+    if (!text)
+        return out_of_memory(err);
+    int rc = replace ? fs_write_atomic(dirfd, name, text, strlen(text), mode, err)
+                     : fs_write_new(dirfd, name, text, strlen(text), mode, err);
+    free(text);
+    return rc;
+}
+
+/* --- what is in force --- */
+
+int store_open_current(int dirfd, const char *path, int *out, struct estc_error *err) {
+    char target[PATH_MAX];
+    ssize_t len = readlinkat(dirfd, STORE_CURRENT, target, sizeof(target) - 1);
+    if (len < 0 && errno == ENOENT)
+        return estc_error_set(err, -ENOENT, "%s: no certificate yet", path);
+    if (len < 0 && errno != EINVAL)
+        return estc_error_set(err, -errno, "cannot read %s/" STORE_CURRENT ": %m", path);
+    target[len < 0 ? 0 : len] = '\0';
+    static const char prefix[] = STORE_GENERATIONS "/";
+    const char *number = target + strlen(prefix);
+    if (strncmp(target, prefix, strlen(prefix)) != 0 || !*number ||
+        number[strspn(number, "0123456789")])
+        return estc_error_set(err, ESTC_E_CREDENTIAL,
+                              "%s/" STORE_CURRENT " is not a link to a generation: remove it, and "
+                              "estcd enrolls anew",
+                              path);
+    _cleanup(fs_closep) int all =
+        openat(dirfd, STORE_GENERATIONS, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = all < 0 ? -1 : openat(all, number, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return estc_error_set(err, ESTC_E_CREDENTIAL,
+                              "%s/%s cannot be opened (%m): restore it, or remove "
+                              "%s/" STORE_CURRENT ", and estcd enrolls anew",
+                              path, target, path);
+    *out = fd;
+    return 0;
+}
+
+int store_check_key_file(int dirfd, const char *name, const char *path, struct estc_error *err) {
+    struct stat st;
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return estc_error_set(err, ESTC_E_CREDENTIAL, "private key %s/%s: %m: restore it", path,
+                              name);
+    if (!S_ISREG(st.st_mode) || st.st_size == 0)
+        return estc_error_set(err, ESTC_E_CREDENTIAL,
+                              "private key %s/%s: not a regular file with content: restore it",
+                              path, name);
+    if (st.st_mode & 077)
+        return estc_error_set(err, ESTC_E_CREDENTIAL,
+                              "private key %s/%s: others can read it (mode %04o): chmod 600, or "
+                              "enroll anew if it may have leaked",
+                              path, name, (unsigned)(st.st_mode & 07777));
+    return 0;
+}
+
+int store_read_facts(int generation_fd, const char *path, struct facts *out,
+                     struct estc_error *err) {
+    _cleanup(json_freep) json_t *json = NULL;
+    int rc = store_read_json(generation_fd, "facts.json", &json, err);
+    if (!rc)
+        rc = facts_from_json(json, out, err);
+    if (!rc || rc == -ENOMEM)
+        return rc;
+    estc_error_prefix(err, "%s/" STORE_CURRENT "/facts.json", path);
+    if (err)
+        err->code = ESTC_E_CREDENTIAL;
+    return ESTC_E_CREDENTIAL;
+}
+
+int store_load_facts(const char *state_directory, const char *id, struct facts *out,
+                     struct estc_error *err) {
+    _cleanup(fs_closep) int dirfd = store_open_identity(state_directory, id, false, err);
+    if (dirfd < 0)
+        return dirfd;
+    _cleanup(freep) char *path = text_format("%s/" IDENTITIES "/%s", state_directory, id);
+    if (!path)
+        return out_of_memory(err);
+    _cleanup(fs_closep) int generation = -1;
+    int rc = store_open_current(dirfd, path, &generation, err);
+    if (!rc)
+        rc = store_check_key_file(generation, "key.pem", path, err);
+    struct stat st;
+    if (!rc && fstatat(generation, "cert.pem", &st, AT_SYMLINK_NOFOLLOW) < 0)
+        rc = estc_error_set(err, ESTC_E_CREDENTIAL,
+                            "%s/" STORE_CURRENT "/cert.pem: %m: restore it, or remove "
+                            "%s/" STORE_CURRENT ", and estcd enrolls anew",
+                            path, path);
+    return rc ? rc : store_read_facts(generation, path, out, err);
+}
+
+/* --- the record of attempts --- */
+
+void store_attempts_clear(struct store_attempts *attempts) {
+    free(attempts->last_error);
+    free(attempts->last_action);
+    *attempts = (struct store_attempts){0};
+}
+
+static int64_t bounded(const json_t *json, const char *name, int64_t min, int64_t max) {
+    json_int_t value = json_integer_value(json_object_get(json, name));
+    return value < min ? min : value > max ? max : value;
+}
+
+static char *bounded_text(const json_t *json, const char *name) {
+    const json_t *value = json_object_get(json, name);
+    return json_is_string(value)
+               ? text_clean(json_string_value(value), json_string_length(value), ERROR_TEXT_MAX)
+               : NULL;
+}
+
+int store_load_attempts(const char *state_directory, const char *id, struct store_attempts *out) {
+    *out = (struct store_attempts){0};
+    _cleanup(fs_closep) int dirfd = store_open_identity(state_directory, id, false, NULL);
+    _cleanup(json_freep) json_t *json = NULL;
+    if (dirfd < 0 || store_read_json(dirfd, ATTEMPTS, &json, NULL))
+        return 0;
+    *out = (struct store_attempts){
+        .failures = (unsigned)bounded(json, "failures", 0, FAILURES_MAX),
+        .last_attempt = bounded(json, "last_attempt", 0, TIME_MAX),
+        .last_result = (int)bounded(json, "last_result", INT_MIN, ESTC_E_MAX_ - 1),
+        .last_error = bounded_text(json, "last_error"),
+        .last_action = bounded_text(json, "last_action"),
+        .pending_until = bounded(json, "pending_until", 0, TIME_MAX),
+    };
+    return 0;
+}
+
+int store_save_attempts(const char *state_directory, const char *id,
+                        const struct store_attempts *attempts, struct estc_error *err) {
+    _cleanup(json_freep) json_t *json =
+        json_pack("{s:I, s:I, s:i, s:I, s:s*, s:s*}", "failures", (json_int_t)attempts->failures,
+                  "last_attempt", (json_int_t)attempts->last_attempt, "last_result",
+                  attempts->last_result, "pending_until", (json_int_t)attempts->pending_until,
+                  "last_error", attempts->last_error, "last_action", attempts->last_action);
+    if (!json)
+        return out_of_memory(err);
+    _cleanup(fs_closep) int dirfd = store_open_identity(state_directory, id, true, err);
+    return dirfd < 0 ? dirfd : store_write_json(dirfd, ATTEMPTS, json, true, STORE_FILE_MODE, err);
+}
