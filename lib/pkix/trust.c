@@ -20,8 +20,9 @@
 #include "pkix/ossl.h"
 
 #define TRUST_SECURITY_LEVEL 2
-#define TRUST_DEPTH_MAX 10 /* intermediates; RFC 7925 section 4.4.4 wants 3 certificates at least \
-                            */
+#define TRUST_DEPTH_MAX                                                       \
+    10 /* intermediates; RFC 7925 section 4.4.4 wants 3 certificates at least \
+        */
 
 struct estc_trust {
     STACK_OF(X509) * anchors;
