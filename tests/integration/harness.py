@@ -189,7 +189,7 @@ class Process:
                 found.append(int(pid))
         return found
 
-    def signal(self, number):
+    def send_signal(self, number):
         self.popen.send_signal(number)
 
     def stop(self, number=signal.SIGTERM, timeout=15):

@@ -56,7 +56,8 @@ def write_certs(path, *certs):
 
 
 def load_certs(path):
-    return x509.load_pem_x509_certificates(pathlib.Path(path).read_bytes())
+    blocks = pathlib.Path(path).read_bytes().split(b"-----BEGIN CERTIFICATE-----")[1:]
+    return [x509.load_pem_x509_certificate(b"-----BEGIN CERTIFICATE-----" + b) for b in blocks]
 
 
 def load_key(path):

@@ -200,7 +200,7 @@ class DaemonGoesAway(harness.TestCase):
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.addCleanup(lambda: (process.kill(), process.communicate()))
         time.sleep(0.5)
-        site.daemon.signal(signal.SIGKILL)
+        site.daemon.send_signal(signal.SIGKILL)
         _, err = process.communicate(timeout=20)
         self.assertEqual(process.returncode, harness.NO_DAEMON, err)
         self.assertTrue(err)

@@ -58,7 +58,7 @@ class Reload(harness.ClassSite):
         daemon.notified("")
         daemon.messages.clear()
         self.shared.write_config([self.shared.identity("gw-a"), self.shared.identity("gw-c")])
-        daemon.signal(signal.SIGHUP)
+        daemon.send_signal(signal.SIGHUP)
         harness.wait_for(lambda: daemon.notified("READY=1"), "it is ready again")
         self.assertIn("RELOADING=1", daemon.messages)
         self.assertTrue(any(m.startswith("MONOTONIC_USEC=") for m in daemon.messages))
@@ -69,14 +69,14 @@ class Reload(harness.ClassSite):
         daemon.notified("")
         daemon.messages.clear()
         self.shared.conf.write_text("nonsense\n")
-        daemon.signal(signal.SIGHUP)
+        daemon.send_signal(signal.SIGHUP)
         harness.wait_for(lambda: daemon.notified("READY=1"), "it is ready again")
         self.assertEqual(self.names(), ["gw-a"])
         self.assertIn("estcd.conf:", daemon.log())
 
     def test_ten_at_once(self):
         for _ in range(10):
-            self.shared.daemon.signal(signal.SIGHUP)
+            self.shared.daemon.send_signal(signal.SIGHUP)
         self.assertEqual(self.names(), ["gw-a"])
         self.assertEqual(self.shared.show("gw-a")["certificate"], self.before)
 
