@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * libconfig through a table. A file is read by us, bounded, and its nesting checked before
+ * libconfig (which recurses) sees it. Everything that is wrong is collected, so that one run shows
+ * all of it; nothing is judged here but form, range and spelling.
+ */
+#include "common/conf.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/fs.h"
+#include "base/text.h"
+#include "common/conf_internal.h"
+
+#define CONF_FILE_MAX (16 * 1024 * 1024)
+#define CONF_DEPTH_MAX 32
+#define CONF_ERRORS_MAX 200
+
+/* One reading: the file, and where its errors go. */
+struct reading {
+    const char *file;
+    struct conf_errors *errors;
+};
+
+/* --- errors --- */
+
+static void add_error(struct conf_errors *errors, char *line) {
+    if (line && text_list_len(errors->lines) < CONF_ERRORS_MAX) {
+        text_clean_in_place(line);
+        text_list_add(&errors->lines, line); /* out of memory: one line less */
+    }
+}
+
+static char *format_args(const char *fmt, va_list args) ESTC_PRINTF(1, 0);
+static char *format_args(const char *fmt, va_list args) {
+    char *text = NULL;
+    return vasprintf(&text, fmt, args) < 0 ? NULL : text;
+}
+
+void conf_error(struct conf_errors *errors, const struct conf_origin *where, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    _cleanup(freep) char *text = format_args(fmt, args);
+    va_end(args);
+    _cleanup(freep) char *line = text && where && where->file
+                                     ? text_format("%s:%u: %s", where->file, where->line, text)
+                                     : NULL;
+    add_error(errors, line ? line : text);
+}
+
+static void reading_error(const struct reading *r, const config_setting_t *at, const char *fmt, ...)
+    ESTC_PRINTF(3, 4);
+static void reading_error(const struct reading *r, const config_setting_t *at, const char *fmt,
+                          ...) {
+    va_list args;
+    va_start(args, fmt);
+    _cleanup(freep) char *text = format_args(fmt, args);
+    va_end(args);
+    _cleanup(freep) char *line =
+        text ? text_format("%s:%u: %s", r->file, at ? config_setting_source_line(at) : 1, text)
+             : NULL;
+    add_error(r->errors, line);
+}
+
+void conf_errors_clear(struct conf_errors *errors) {
+    text_list_free(errors->lines);
+    errors->lines = NULL;
+}
+
+bool conf_errors_any(const struct conf_errors *errors) {
+    return errors->lines != NULL;
+}
+
+/* --- groups and lists --- */
+
+static void read_group(const struct reading *r, const config_setting_t *group,
+                       const struct conf_key *keys, void *target);
+
+/* Appends one struct for each group of the list. */
+static char *set_list(const struct reading *r, const struct conf_key *key,
+                      const config_setting_t *s, void *target) {
+    if (config_setting_type(s) != CONFIG_TYPE_LIST)
+        return text_format("expected %s", conf_type_words[key->type]);
+    struct conf_list *list = conf_at(target, key->offset);
+    size_t more = (size_t)config_setting_length(s);
+    char *grown = reallocarray(list->items, list->n + more + 1, key->item_size);
+    if (!grown)
+        return strdup("out of memory");
+    list->items = grown;
+    for (size_t i = 0; i < more; i++) {
+        config_setting_t *group = config_setting_get_elem(s, (unsigned)i);
+        if (config_setting_type(group) != CONFIG_TYPE_GROUP) {
+            reading_error(r, group, "%s: expected a group { ... } as element %zu", key->name,
+                          i + 1);
+            continue;
+        }
+        void *item = grown + list->n * key->item_size;
+        memset(item, 0, key->item_size);
+        struct conf_origin *origin = item;
+        *origin = (struct conf_origin){.file = strdup(r->file),
+                                       .line = config_setting_source_line(group)};
+        list->n++;
+        if (conf_defaults(key->group, item))
+            return strdup("out of memory");
+        read_group(r, group, key->group, item);
+    }
+    return NULL;
+}
+
+/* NULL, or a malloc'd reason why the setting cannot stand. */
+static char *set_value(const struct reading *r, const struct conf_key *key,
+                       const config_setting_t *s, void *target) {
+    if (key->type == CONF_LIST)
+        return set_list(r, key, s, target);
+    if (key->type != CONF_GROUP)
+        return conf_set_setting(key, r->file, s, target);
+    if (config_setting_type(s) != CONFIG_TYPE_GROUP)
+        return text_format("expected %s", conf_type_words[key->type]);
+    read_group(r, s, key->group, target);
+    return NULL;
+}
+
+static const struct conf_key *find_key(const struct conf_key *keys, const char *name) {
+    for (const struct conf_key *k = keys; k->name; k++)
+        if (strcmp(k->name, name) == 0)
+            return k;
+    return NULL;
+}
+
+static void unknown_key(const struct reading *r, const config_setting_t *s,
+                        const struct conf_key *keys) {
+    const char *known[64] = {NULL};
+    for (size_t i = 0; keys[i].name && i < 63; i++)
+        known[i] = keys[i].name;
+    const char *name = config_setting_name(s);
+    const char *nearest = conf_nearest(name, known);
+    if (nearest)
+        reading_error(r, s, "unknown key '%s': did you mean '%s'?", name, nearest);
+    else
+        reading_error(r, s, "unknown key '%s': remove it, or see the manual for the keys there are",
+                      name);
+}
+
+static void read_group(const struct reading *r, const config_setting_t *group,
+                       const struct conf_key *keys, void *target) {
+    for (int i = 0; i < config_setting_length(group); i++) {
+        const config_setting_t *s = config_setting_get_elem(group, (unsigned)i);
+        const struct conf_key *key = find_key(keys, config_setting_name(s));
+        if (!key) {
+            unknown_key(r, s, keys);
+            continue;
+        }
+        _cleanup(freep) char *fault = set_value(r, key, s, target);
+        if (fault)
+            reading_error(r, s, "%s: %s", key->name, fault);
+    }
+    for (const struct conf_key *k = keys; k->name; k++)
+        if (k->required && !config_setting_get_member(group, k->name))
+            reading_error(r, group, "'%s' is missing: add %s = %s", k->name, k->name,
+                          conf_type_words[k->type]);
+}
+
+/* --- files --- */
+
+/* Brackets outside strings and comments, no deeper than libconfig's recursion should go. The line
+ * of the fault, or 0. */
+static unsigned depth_fault(const char *text) {
+    unsigned depth = 0, line = 1;
+    for (const char *p = text; *p; p++) {
+        if (*p == '\n') {
+            line++;
+        } else if (*p == '#' || (p[0] == '/' && p[1] == '/')) {
+            p += strcspn(p, "\n");
+            p -= *p ? 0 : 1;
+            line += *p == '\n' ? 1 : 0;
+        } else if (p[0] == '/' && p[1] == '*') {
+            for (p += 2; *p && !(p[0] == '*' && p[1] == '/'); p++)
+                line += *p == '\n' ? 1 : 0;
+            p -= *p ? 0 : 1;
+        } else if (*p == '"') {
+            for (p++; *p && *p != '"'; p++) {
+                line += *p == '\n' ? 1 : 0;
+                if (*p == '\\' && p[1])
+                    p++;
+            }
+            p -= *p ? 0 : 1;
+        } else if (strchr("({[", *p) && ++depth > CONF_DEPTH_MAX) {
+            return line;
+        } else if (strchr(")}]", *p) && depth > 0) {
+            depth--;
+        }
+    }
+    return 0;
+}
+
+/* Form first, then the parser. True when config holds the file. */
+static bool parse_text(const struct reading *r, const struct estc_buf *text, config_t *config) {
+    const char *data = text->data ? (const char *)text->data : "";
+    if (memchr(data, '\0', text->len)) {
+        reading_error(r, NULL, "a NUL byte in the file: it is no text");
+        return false;
+    }
+    const struct conf_origin where = {.file = strdup(r->file), .line = depth_fault(data)};
+    if (where.line)
+        conf_error(r->errors, &where, "nested deeper than %d brackets", CONF_DEPTH_MAX);
+    free(where.file);
+    if (where.line)
+        return false;
+    if (config_read_string(config, data) == CONFIG_TRUE)
+        return true;
+    _cleanup(freep) char *line =
+        text_format("%s:%d: %s: check for a missing ';', quote or bracket on this line or the one "
+                    "before it",
+                    r->file, config_error_line(config), config_error_text(config));
+    add_error(r->errors, line);
+    return false;
+}
+
+int conf_read_file(const char *path, const struct conf_key *keys, void *target,
+                   struct conf_errors *errors) {
+    const struct reading r = {.file = path, .errors = errors};
+    _cleanup(estc_buf_clear) struct estc_buf text = {0};
+    struct estc_error err = {0};
+    int rc = fs_read(AT_FDCWD, path, CONF_FILE_MAX, &text, NULL, &err);
+    if (rc == -ENOMEM)
+        return rc;
+    if (rc) {
+        add_error(errors, err.text);
+        return 0;
+    }
+    _cleanup(config_destroy) config_t config = {0};
+    config_init(&config);
+    if (parse_text(&r, &text, &config))
+        read_group(&r, config_root_setting(&config), keys, target);
+    return 0;
+}
+
+static int is_conf_file(const struct dirent *entry) {
+    size_t len = strlen(entry->d_name);
+    return entry->d_name[0] != '.' && len > 5 && strcmp(entry->d_name + len - 5, ".conf") == 0;
+}
+
+int conf_read_dir(const char *dir, const struct conf_key *keys, void *target,
+                  struct conf_errors *errors) {
+    struct dirent **entries = NULL;
+    int n = scandir(dir, &entries, is_conf_file, alphasort);
+    if (n < 0) {
+        if (errno != ENOENT)
+            conf_error(errors, NULL, "cannot read the folder %s: %m", dir);
+        return 0;
+    }
+    int rc = 0;
+    for (int i = 0; i < n; i++) {
+        _cleanup(freep) char *path = text_format("%s/%s", dir, entries[i]->d_name);
+        if (!rc)
+            rc = path ? conf_read_file(path, keys, target, errors) : -ENOMEM;
+        free(entries[i]);
+    }
+    free(entries);
+    return rc;
+}

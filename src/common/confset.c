@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One value of a configuration file into its place: form and range, nothing else. Faults are texts
+ * for people; whoever calls knows file and line.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "common/conf_internal.h"
+
+const char *const conf_type_words[] = {
+    [CONF_STRING] = "a string in double quotes",
+    [CONF_PATH] = "a path in double quotes",
+    [CONF_STRINGS] = "a list of strings: [ \"...\", \"...\" ]",
+    [CONF_BOOL] = "true or false",
+    [CONF_INT] = "a whole number",
+    [CONF_DURATION] = "a duration like \"90s\", \"15m\", \"12h\" or \"30d\"",
+    [CONF_SIZE] = "a size like \"512\", \"16K\" or \"4M\"",
+    [CONF_PERCENT] = "a share like \"66%\" or 0.66",
+    [CONF_CHOICE] = "a string in double quotes",
+    [CONF_GROUP] = "a group: { ... }",
+    [CONF_LIST] = "a list of groups: ( { ... }, { ... } )",
+};
+
+static int (*const number_parsers[])(const char *text, int64_t *out) = {
+    [CONF_DURATION] = conf_parse_duration,
+    [CONF_SIZE] = conf_parse_size,
+    [CONF_PERCENT] = conf_parse_percent,
+};
+
+/* A number of the type as people write it: malloc'd. */
+static char *number_text(enum conf_type type, int64_t value) {
+    if (type == CONF_DURATION)
+        return conf_duration_text(value);
+    if (type == CONF_PERCENT)
+        return text_format("%lld.%lld%%", (long long)(value / 10), (long long)(value % 10));
+    return text_format("%lld", (long long)value);
+}
+
+/* NULL when value may stand, else a malloc'd reason. */
+static char *range_fault(const struct conf_key *key, int64_t value) {
+    if (value >= key->min && value <= key->max)
+        return NULL;
+    _cleanup(freep) char *min = number_text(key->type, key->min);
+    _cleanup(freep) char *max = number_text(key->type, key->max);
+    return text_format("out of range: it may be from %s to %s", min, max);
+}
+
+/* NULL and the value set, else a malloc'd reason. */
+static char *set_number(const struct conf_key *key, int64_t value, void *target) {
+    char *fault = range_fault(key, value);
+    if (!fault)
+        *(int64_t *)conf_at(target, key->offset) = value;
+    return fault;
+}
+
+static char *set_number_text(const struct conf_key *key, const char *text, void *target) {
+    int64_t value;
+    int rc = number_parsers[key->type](text, &value);
+    if (rc == -ERANGE)
+        return text_format("\"%s\" is too large", text);
+    if (rc)
+        return text_format("\"%s\" is not %s", text, conf_type_words[key->type]);
+    return set_number(key, value, target);
+}
+
+static char *set_choice(const struct conf_key *key, const char *text, void *target) {
+    for (int i = 0; key->choices[i]; i++)
+        if (strcmp(text, key->choices[i]) == 0) {
+            *(int *)conf_at(target, key->offset) = i;
+            return NULL;
+        }
+    char *all = text_format("\"%s\" is none of", text);
+    for (int i = 0; all && key->choices[i]; i++) {
+        char *more = text_format("%s%s %s", all, i ? "," : "", key->choices[i]);
+        free(all);
+        all = more;
+    }
+    return all;
+}
+
+static char *string_fault(const struct conf_key *key, const char *text) {
+    size_t len = strlen(text);
+    if (len < (size_t)key->min)
+        return len == 0 ? strdup("is empty")
+                        : text_format("is shorter than %lld bytes", (long long)key->min);
+    if (key->max > 0 && len > (size_t)key->max)
+        return text_format("is longer than %lld bytes", (long long)key->max);
+    return NULL;
+}
+
+/* path as it stands, or below the folder of the file that names it. */
+static char *resolve_path(const char *file, const char *path) {
+    const char *slash = file ? strrchr(file, '/') : NULL;
+    if (*path == '/' || !slash)
+        return strdup(path);
+    return text_format("%.*s/%s", (int)(slash - file), file, path);
+}
+
+static char *set_string(const struct conf_key *key, const char *file, const char *text,
+                        void *target) {
+    char *fault = string_fault(key, text);
+    if (fault)
+        return fault;
+    char **out = conf_at(target, key->offset);
+    char *copy = key->type == CONF_PATH ? resolve_path(file, text) : strdup(text);
+    if (!copy)
+        return strdup("out of memory");
+    free(*out);
+    *out = copy;
+    return NULL;
+}
+
+static char *set_bool(const struct conf_key *key, const char *text, void *target) {
+    *(bool *)conf_at(target, key->offset) = strcmp(text, "true") == 0;
+    return NULL;
+}
+
+char *conf_set_text(const struct conf_key *key, const char *file, const char *text, void *target) {
+    switch (key->type) {
+    case CONF_STRING:
+    case CONF_PATH:
+        return set_string(key, file, text, target);
+    case CONF_BOOL:
+        return set_bool(key, text, target);
+    case CONF_INT:
+        return set_number(key, strtoll(text, NULL, 10), target);
+    case CONF_DURATION:
+    case CONF_SIZE:
+    case CONF_PERCENT:
+        return set_number_text(key, text, target);
+    case CONF_CHOICE:
+        return set_choice(key, text, target);
+    case CONF_STRINGS:
+    case CONF_GROUP:
+    case CONF_LIST:
+        break;
+    }
+    return strdup("cannot be said in one text");
+}
+
+static char *wrong_type(const struct conf_key *key) {
+    return text_format("expected %s", conf_type_words[key->type]);
+}
+
+static char *set_strings(const struct conf_key *key, const config_setting_t *s, void *target) {
+    char ***out = conf_at(target, key->offset);
+    char **list = NULL;
+    char *fault = NULL;
+    int type = config_setting_type(s);
+    int n = type == CONFIG_TYPE_ARRAY || type == CONFIG_TYPE_LIST ? config_setting_length(s) : 1;
+    if (type != CONFIG_TYPE_ARRAY && type != CONFIG_TYPE_LIST && type != CONFIG_TYPE_STRING)
+        return wrong_type(key);
+    for (int i = 0; !fault && i < n; i++) {
+        const char *text = type == CONFIG_TYPE_STRING ? config_setting_get_string(s)
+                                                      : config_setting_get_string_elem(s, i);
+        fault = text ? string_fault(key, text) : wrong_type(key);
+        if (!fault && text_list_add(&list, text))
+            fault = strdup("out of memory");
+    }
+    if (fault) {
+        text_list_free(list);
+        return fault;
+    }
+    text_list_free(*out);
+    *out = list;
+    return NULL;
+}
+
+/* A number that is written as one. */
+static char *set_plain_number(const struct conf_key *key, const config_setting_t *s, void *target) {
+    int type = config_setting_type(s);
+    if (key->type == CONF_PERCENT && type == CONFIG_TYPE_FLOAT) {
+        double share = config_setting_get_float(s) * 1000;
+        return set_number(key, share >= 0 && share <= 1e6 ? (int64_t)(share + 0.5) : -1, target);
+    }
+    if (key->type == CONF_INT && (type == CONFIG_TYPE_INT || type == CONFIG_TYPE_INT64))
+        return set_number(key, config_setting_get_int64(s), target);
+    return wrong_type(key);
+}
+
+char *conf_set_setting(const struct conf_key *key, const char *file, const config_setting_t *s,
+                       void *target) {
+    int type = config_setting_type(s);
+    if (key->type == CONF_STRINGS)
+        return set_strings(key, s, target);
+    if (key->type == CONF_BOOL && type == CONFIG_TYPE_BOOL)
+        return set_bool(key, config_setting_get_bool(s) ? "true" : "false", target);
+    if (key->type != CONF_BOOL && key->type != CONF_INT && type == CONFIG_TYPE_STRING)
+        return conf_set_text(key, file, config_setting_get_string(s), target);
+    return set_plain_number(key, s, target);
+}
