@@ -102,6 +102,17 @@ void text_clean_in_place(char *text) {
     text[clean((const unsigned char *)text, len, text, len, &cut)] = '\0';
 }
 
+bool text_same(const char *a, const char *b, size_t len) {
+    for (size_t i = 0; i < len; i++) {
+        int x = (unsigned char)a[i], y = (unsigned char)b[i];
+        if (x != y && ((x | 0x20) != (y | 0x20) || (x | 0x20) < 'a' || (x | 0x20) > 'z'))
+            return false;
+        if (!x)
+            return true;
+    }
+    return true;
+}
+
 char *text_format(const char *fmt, ...) {
     va_list args, again;
     va_start(args, fmt);

@@ -12,6 +12,9 @@ char *text_clean(const void *in, size_t len, size_t max);
 /* The same in place, for a NUL-ended string. */
 void text_clean_in_place(char *text);
 
+/* Whether the first len bytes are the same but for the case of ASCII letters. */
+bool text_same(const char *a, const char *b, size_t len);
+
 /* malloc'd, like asprintf; NULL when out of memory. */
 char *text_format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -11,9 +11,9 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 
 #define URL_SCHEME "coaps://"
 #define URL_NAME_MAX 253    /* RFC 1035 section 2.3.4 as text */
@@ -182,7 +182,7 @@ static int url_authority(const char *text, const char *at, size_t len, struct es
 }
 
 int estc_url_parse(const char *text, struct estc_url *out, struct estc_error *err) {
-    if (strncasecmp(text, URL_SCHEME, strlen(URL_SCHEME)) != 0)
+    if (!text_same(text, URL_SCHEME, strlen(URL_SCHEME)))
         return url_bad(text, "it does not begin with coaps://", err);
     const char *authority = text + strlen(URL_SCHEME);
     const char *path = authority + strcspn(authority, "/?#");

@@ -11,7 +11,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include <estc/cert.h>
 #include <estc/csr.h>
@@ -69,7 +68,7 @@ static int parse_type(struct subject_parser *p, ASN1_OBJECT **obj) {
     while (len > 0 && start[len - 1] == ' ')
         len--;
     for (size_t i = 0; i < sizeof(name_types) / sizeof(name_types[0]); i++)
-        if (strlen(name_types[i].name) == len && strncasecmp(start, name_types[i].name, len) == 0) {
+        if (strlen(name_types[i].name) == len && text_same(start, name_types[i].name, len)) {
             *obj = OBJ_nid2obj(name_types[i].nid);
             return 0;
         }

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include <estc/cert.h>
 #include <estc/csr.h>
@@ -95,7 +94,7 @@ static ASN1_STRING *san_value(const struct san_kind *kind, const char *value) {
 int estc_san_parse(const char *text, GENERAL_NAME **out, struct estc_error *err) {
     const struct san_kind *kind = NULL;
     for (size_t i = 0; i < sizeof(san_kinds) / sizeof(san_kinds[0]) && !kind; i++)
-        if (strncasecmp(text, san_kinds[i].prefix, strlen(san_kinds[i].prefix)) == 0)
+        if (text_same(text, san_kinds[i].prefix, strlen(san_kinds[i].prefix)))
             kind = &san_kinds[i];
     if (!kind)
         return san_bad(text, "begin it with DNS:, IP:, URI: or email:", err);

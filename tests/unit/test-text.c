@@ -74,6 +74,19 @@ static void formats_and_hexes(void **state) {
     assert_null(text_hex((const unsigned char *)"", SIZE_MAX));
 }
 
+static void compares_without_case(void **state) {
+    (void)state;
+    assert_true(text_same("CN", "cn", 2));
+    assert_true(text_same("DNS:x", "dns:y", 4));
+    assert_true(text_same("", "x", 0));
+    assert_true(text_same("a", "A", 10)); /* never beyond the NUL */
+    assert_false(text_same("a", "ab", 2));
+    assert_false(text_same("ab", "a", 2));
+    assert_false(text_same("[", "{", 1)); /* 0x20 apart, but no letters */
+    assert_false(text_same("@", "`", 1));
+    assert_false(text_same("\xc3\x84", "\xc3\xa4", 2));
+}
+
 static void lists_grow(void **state) {
     (void)state;
     char **list = NULL;
@@ -90,9 +103,9 @@ static void lists_grow(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cleans_and_bounds), cmocka_unit_test(any_bytes_become_clean),
-        cmocka_unit_test(cleans_in_place),   cmocka_unit_test(formats_and_hexes),
-        cmocka_unit_test(lists_grow),
+        cmocka_unit_test(cleans_and_bounds),     cmocka_unit_test(any_bytes_become_clean),
+        cmocka_unit_test(cleans_in_place),       cmocka_unit_test(formats_and_hexes),
+        cmocka_unit_test(compares_without_case), cmocka_unit_test(lists_grow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
