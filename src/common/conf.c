@@ -124,7 +124,7 @@ static char *set_value(const struct reading *r, const struct conf_key *key,
         return conf_set_setting(key, r->file, s, target);
     if (config_setting_type(s) != CONFIG_TYPE_GROUP)
         return text_format("expected %s", conf_type_words[key->type]);
-    read_group(r, s, key->group, target);
+    read_group(r, s, key->group, conf_at(target, key->offset));
     return NULL;
 }
 

@@ -18,15 +18,17 @@ enum conf_type {
     CONF_STRING,   /* char *, owned; min/max bound its length in bytes */
     CONF_PATH,     /* char *, owned; absolute, or made so relative to the file it stands in */
     CONF_STRINGS,  /* char **, NULL-ended, owned: a list or array of strings, or one string */
-    CONF_BOOL,     /* bool */
+    CONF_BOOL,     /* int, enum conf_bool: false is not the same as not said */
     CONF_INT,      /* int64_t within min..max */
     CONF_DURATION, /* int64_t, seconds, within min..max: "90s", "15m", "12h", "30d", "2w", "1y" */
     CONF_SIZE,     /* int64_t, bytes, within min..max: "512", "16K", "4M" */
     CONF_PERCENT,  /* int64_t, per mille, within min..max: "66%", "66.5%", or a number 0.66 */
-    CONF_CHOICE,   /* int, index into choices */
-    CONF_GROUP,    /* fields of `group`, in the same struct */
+    CONF_CHOICE,   /* int: min + index into choices, so that 0 can mean not said */
+    CONF_GROUP,    /* the fields of `group`, in the struct that begins at offset */
     CONF_LIST,     /* a list of groups: `group` for each, see conf_list */
 };
+
+enum conf_bool { CONF_UNSAID, CONF_FALSE, CONF_TRUE };
 
 /* A growing array of structs, the target of CONF_LIST: the first member of each element is a
  * struct conf_origin. */
@@ -50,9 +52,8 @@ struct conf_key {
     const char *const *choices;   /* CONF_CHOICE; NULL-ended */
     const struct conf_key *group; /* CONF_GROUP, CONF_LIST */
     size_t item_size;             /* CONF_LIST */
-    const char
-        *fallback;    /* default in the notation of the file, applied by conf_defaults(); NULL: 0 */
-    const char *help; /* one line, for people */
+    const char *fallback;         /* default in the file's notation, for conf_defaults(); NULL: 0 */
+    const char *help;             /* one line, for people */
 };
 
 /* Collected errors; each is one line "FILE:LINE: KEY: cause: remedy". */

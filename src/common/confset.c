@@ -70,7 +70,7 @@ static char *set_number_text(const struct conf_key *key, const char *text, void 
 static char *set_choice(const struct conf_key *key, const char *text, void *target) {
     for (int i = 0; key->choices[i]; i++)
         if (strcmp(text, key->choices[i]) == 0) {
-            *(int *)conf_at(target, key->offset) = i;
+            *(int *)conf_at(target, key->offset) = (int)key->min + i;
             return NULL;
         }
     char *all = text_format("\"%s\" is none of", text);
@@ -115,7 +115,7 @@ static char *set_string(const struct conf_key *key, const char *file, const char
 }
 
 static char *set_bool(const struct conf_key *key, const char *text, void *target) {
-    *(bool *)conf_at(target, key->offset) = strcmp(text, "true") == 0;
+    *(int *)conf_at(target, key->offset) = strcmp(text, "true") == 0 ? CONF_TRUE : CONF_FALSE;
     return NULL;
 }
 

@@ -11,7 +11,7 @@
 int conf_defaults(const struct conf_key *keys, void *target) {
     for (const struct conf_key *k = keys; k->name; k++) {
         if (k->type == CONF_GROUP) {
-            int rc = conf_defaults(k->group, target);
+            int rc = conf_defaults(k->group, conf_at(target, k->offset));
             if (rc)
                 return rc;
         }
@@ -47,14 +47,12 @@ void conf_clear(const struct conf_key *keys, void *target) {
             *(char ***)p = NULL;
             break;
         case CONF_GROUP:
-            conf_clear(k->group, target);
+            conf_clear(k->group, p);
             break;
         case CONF_LIST:
             clear_list(k, p);
             break;
         case CONF_BOOL:
-            *(bool *)p = false;
-            break;
         case CONF_CHOICE:
             *(int *)p = 0;
             break;

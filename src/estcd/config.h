@@ -33,7 +33,7 @@ struct config_identity {
     int64_t attempt_timeout;             /* seconds one attempt may take */
     int64_t block_size;                  /* 16..1024 */
     int64_t max_body;                    /* bytes */
-    bool allow_rsa_server;
+    int allow_rsa_server;                /* enum conf_bool */
     char
         *request_digest; /* SHA-256 over what is asked for (url root, label, subject, sorted SANs,
                             key type): when it differs from the current certificate's, enrol anew */

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * estcd.conf. The table below is all there is to say about keys; what a table cannot say (names
+ * that parse, identities that are complete and stand once) is checked after it, all of it in one
+ * run.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+#include <estc/csr.h>
+#include <estc/op.h>
+
+#include "base/cleanup_ossl.h"
+#include "base/text.h"
+#include "common/journal.h"
+
+#define ID_MAX 64
+#define TEXT_MAX 1024
+
+static const char *const key_type_names[] = {"p256", "p384", "rsa2048", "rsa3072", "rsa4096", NULL};
+
+#define AT(member) offsetof(struct config_identity, member)
+
+static const struct conf_key birth_keys[] = {
+    {.name = "certificate",
+     .type = CONF_PATH,
+     .offset = AT(birth_certificate),
+     .min = 1,
+     .help = "PEM file: the factory certificate, then its intermediates"},
+    {.name = "key",
+     .type = CONF_PATH,
+     .offset = AT(birth_key),
+     .min = 1,
+     .help = "PEM file: its private key, readable by its owner only"},
+    {.name = NULL},
+};
+
+/* What "defaults" and every identity may say; only an identity has an id. Without fallbacks here:
+ * an absent number is 0, and inherit() fills it in. */
+#define IDENTITY_KEYS                                                                  \
+    {.name = "url",                                                                    \
+     .type = CONF_STRING,                                                              \
+     .offset = AT(url),                                                                \
+     .min = 1,                                                                         \
+     .max = TEXT_MAX,                                                                  \
+     .help = "coaps://HOST[:PORT][/PATH] of the EST server"},                          \
+        {.name = "label",                                                              \
+         .type = CONF_STRING,                                                          \
+         .offset = AT(label),                                                          \
+         .min = 1,                                                                     \
+         .max = 255,                                                                   \
+         .help = "path segment that picks a CA or profile on the server"},             \
+        {.name = "birth",                                                              \
+         .type = CONF_GROUP,                                                           \
+         .group = birth_keys,                                                          \
+         .help = "the credential for the first enrolment"},                            \
+        {.name = "trust",                                                              \
+         .type = CONF_PATH,                                                            \
+         .offset = AT(trust),                                                          \
+         .min = 1,                                                                     \
+         .help = "PEM file: anchors for the server's certificate"},                    \
+        {.name = "subject",                                                            \
+         .type = CONF_STRING,                                                          \
+         .offset = AT(subject),                                                        \
+         .max = TEXT_MAX,                                                              \
+         .help = "name to ask for, as in RFC 4514: \"CN=gw-0815,O=Example\""},         \
+        {.name = "subject_alt_names",                                                  \
+         .type = CONF_STRINGS,                                                         \
+         .offset = AT(subject_alt_names),                                              \
+         .min = 1,                                                                     \
+         .max = TEXT_MAX,                                                              \
+         .help = "\"DNS:...\", \"IP:...\", \"URI:...\", \"email:...\""},               \
+        {.name = "key_type",                                                           \
+         .type = CONF_CHOICE,                                                          \
+         .offset = AT(key_type),                                                       \
+         .min = 1,                                                                     \
+         .choices = key_type_names,                                                    \
+         .help = "kind of the new key"},                                               \
+        {.name = "renew_at",                                                           \
+         .type = CONF_PERCENT,                                                         \
+         .offset = AT(renew_at),                                                       \
+         .min = 100,                                                                   \
+         .max = 950,                                                                   \
+         .help = "share of the issued lifetime after which to renew"},                 \
+        {.name = "attempt_timeout",                                                    \
+         .type = CONF_DURATION,                                                        \
+         .offset = AT(attempt_timeout),                                                \
+         .min = 10,                                                                    \
+         .max = 3600,                                                                  \
+         .help = "how long one attempt may take"},                                     \
+        {.name = "block_size",                                                         \
+         .type = CONF_INT,                                                             \
+         .offset = AT(block_size),                                                     \
+         .min = 16,                                                                    \
+         .max = 1024,                                                                  \
+         .help = "bytes of one block: 16, 32, 64, ... 1024"},                          \
+        {.name = "max_body",                                                           \
+         .type = CONF_SIZE,                                                            \
+         .offset = AT(max_body),                                                       \
+         .min = 1024,                                                                  \
+         .max = 1048576,                                                               \
+         .help = "largest answer taken"},                                              \
+    {                                                                                  \
+        .name = "allow_rsa_server", .type = CONF_BOOL, .offset = AT(allow_rsa_server), \
+        .help = "accept a server whose certificate has an RSA key"                     \
+    }
+
+static const struct conf_key default_keys[] = {IDENTITY_KEYS, {.name = NULL}};
+
+static const struct conf_key identity_keys[] = {
+    {.name = "id",
+     .type = CONF_STRING,
+     .offset = AT(id),
+     .required = true,
+     .help = "name of the identity and of its folder"},
+    IDENTITY_KEYS,
+    {.name = NULL},
+};
+
+#undef AT
+#define AT(member) offsetof(struct config, member)
+
+const struct conf_key config_keys[] = {
+    {.name = "state_directory",
+     .type = CONF_PATH,
+     .offset = AT(state_directory),
+     .min = 1,
+     .fallback = "/var/lib/estcd",
+     .help = "where keys and certificates are kept"},
+    {.name = "control_socket",
+     .type = CONF_PATH,
+     .offset = AT(control_socket),
+     .min = 1,
+     .max = 107,
+     .fallback = "/run/estcd/control",
+     .help = "where estc finds the daemon"},
+    {.name = "log_level",
+     .type = CONF_CHOICE,
+     .offset = AT(log_level),
+     .choices = journal_level_names,
+     .fallback = "info",
+     .help = "how much is logged"},
+    {.name = "max_attempts",
+     .type = CONF_INT,
+     .offset = AT(max_attempts),
+     .min = 1,
+     .max = 64,
+     .fallback = "4",
+     .help = "how many attempts may run at once"},
+    {.name = "defaults",
+     .type = CONF_GROUP,
+     .offset = AT(defaults),
+     .group = default_keys,
+     .help = "what holds for every identity that does not say otherwise"},
+    {.name = "identities",
+     .type = CONF_LIST,
+     .offset = AT(identities),
+     .group = identity_keys,
+     .item_size = sizeof(struct config_identity),
+     .help = "the certificates to keep alive"},
+    {.name = NULL},
+};
+
+#undef AT
+
+/* --- what an identity inherits --- */
+
+static int inherit_text(char **own, const char *from) {
+    if (*own || !from)
+        return 0;
+    *own = strdup(from);
+    return *own ? 0 : -ENOMEM;
+}
+
+static void inherit_number(int64_t *own, int64_t from, int64_t fallback) {
+    if (*own == 0)
+        *own = from != 0 ? from : fallback;
+}
+
+/* From "defaults", then from what is built in. */
+static int inherit(struct config_identity *i, const struct config_identity *d) {
+    struct {
+        char **own;
+        const char *from;
+    } texts[] = {
+        {&i->url, d->url},
+        {&i->label, d->label},
+        {&i->birth_certificate, d->birth_certificate},
+        {&i->birth_key, d->birth_key},
+        {&i->trust, d->trust},
+        {&i->subject, d->subject},
+    };
+    for (size_t n = 0; n < sizeof(texts) / sizeof(texts[0]); n++)
+        if (inherit_text(texts[n].own, texts[n].from))
+            return -ENOMEM;
+    for (size_t n = 0; !i->subject_alt_names && n < text_list_len(d->subject_alt_names); n++)
+        if (text_list_add(&i->subject_alt_names, d->subject_alt_names[n]))
+            return -ENOMEM;
+    inherit_number(&i->renew_at, d->renew_at, 666);
+    inherit_number(&i->attempt_timeout, d->attempt_timeout, 300);
+    inherit_number(&i->block_size, d->block_size, 1024);
+    inherit_number(&i->max_body, d->max_body, 65536);
+    if (i->allow_rsa_server == CONF_UNSAID)
+        i->allow_rsa_server = d->allow_rsa_server;
+    if (i->key_type == 0)
+        i->key_type = d->key_type != 0 ? d->key_type : 1;
+    return 0;
+}
+
+/* --- what an identity is judged by --- */
+
+bool config_id_valid(const char *id) {
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "0123456789._-";
+    size_t len = strlen(id);
+    return len > 0 && len <= ID_MAX && id[0] != '.' && id[0] != '-' && id[strspn(id, allowed)] == 0;
+}
+
+static void judge_names(const struct config_identity *i, struct conf_errors *errors) {
+    struct estc_error err = {0};
+    _cleanup(x509_name_freep) X509_NAME *subject = NULL;
+    if (i->subject && estc_subject_parse(i->subject, &subject, &err))
+        conf_error(errors, &i->origin, "%s: subject: %s", i->id, err.text);
+    for (char *const *text = i->subject_alt_names; text && *text; text++) {
+        _cleanup(general_name_freep) GENERAL_NAME *name = NULL;
+        if (estc_san_parse(*text, &name, &err))
+            conf_error(errors, &i->origin, "%s: subject_alt_names: %s", i->id, err.text);
+    }
+    if ((!i->subject || !*i->subject) && !i->subject_alt_names)
+        conf_error(errors, &i->origin,
+                   "%s: no name to ask for: give it a subject or subject_alt_names", i->id);
+}
+
+static void judge(struct config_identity *i, struct conf_errors *errors) {
+    struct estc_error err = {0};
+    if (!i->url)
+        conf_error(errors, &i->origin, "%s: no server: add url = \"coaps://HOST\"", i->id);
+    else if (estc_url_parse(i->url, &i->url_parts, &err))
+        conf_error(errors, &i->origin, "%s: url: %s", i->id, err.text);
+    if (!i->trust)
+        conf_error(errors, &i->origin,
+                   "%s: no trust named: add trust = \"FILE\" with the anchors for the server's "
+                   "certificate",
+                   i->id);
+    if (!i->birth_certificate || !i->birth_key)
+        conf_error(errors, &i->origin,
+                   "%s: no birth credential: add birth = { certificate = \"FILE\"; key = "
+                   "\"FILE\"; }",
+                   i->id);
+    if (estc_label_check(i->label, &err))
+        conf_error(errors, &i->origin, "%s: %s", i->id, err.text);
+    if (i->block_size & (i->block_size - 1))
+        conf_error(errors, &i->origin,
+                   "%s: block_size: %lld is not one of 16, 32, 64, 128, 256, 512, 1024", i->id,
+                   (long long)i->block_size);
+    judge_names(i, errors);
+}
+
+/* --- what is asked for, as one number --- */
+
+static int compare_texts(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Every part with its length before it, so that no two lists look alike. */
+static bool digest_add(EVP_MD_CTX *md, const char *text) {
+    uint64_t len = text ? strlen(text) : 0;
+    return EVP_DigestUpdate(md, &len, sizeof(len)) && EVP_DigestUpdate(md, text ? text : "", len);
+}
+
+static int make_digest(struct config_identity *i) {
+    _cleanup(md_ctx_freep) EVP_MD_CTX *md = EVP_MD_CTX_new();
+    size_t n = text_list_len(i->subject_alt_names);
+    _cleanup(freep) char **sorted = calloc(n + 1, sizeof(*sorted));
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    if (!md || !sorted || !EVP_DigestInit_ex(md, EVP_sha256(), NULL))
+        return -ENOMEM;
+    for (size_t k = 0; k < n; k++)
+        sorted[k] = i->subject_alt_names[k];
+    qsort(sorted, n, sizeof(*sorted), compare_texts);
+    bool ok = digest_add(md, i->url_parts.root) && digest_add(md, i->label) &&
+              digest_add(md, i->subject) && digest_add(md, key_type_names[i->key_type]);
+    for (size_t k = 0; ok && k < n; k++)
+        ok = digest_add(md, sorted[k]);
+    if (!ok || !EVP_DigestFinal_ex(md, digest, &len))
+        return -ENOMEM;
+    i->request_digest = text_hex(digest, len);
+    return i->request_digest ? 0 : -ENOMEM;
+}
+
+/* --- the whole --- */
+
+static struct config_identity *item(const struct config *config, size_t n) {
+    return (struct config_identity *)config->identities.items + n;
+}
+
+static int compare_identities(const void *a, const void *b) {
+    const struct config_identity *x = a, *y = b;
+    int order = strcmp(x->id ? x->id : "", y->id ? y->id : "");
+    return order != 0 ? order
+                      : (x->origin.line > y->origin.line) - (x->origin.line < y->origin.line);
+}
+
+/* The names first: nothing else can be said of an identity without one. */
+static void judge_ids(struct config *config, struct conf_errors *errors) {
+    for (size_t n = 0; n < config_count(config); n++) {
+        const struct config_identity *i = item(config, n);
+        if (!i->id)
+            continue; /* the table has said so */
+        if (!config_id_valid(i->id))
+            conf_error(errors, &i->origin,
+                       "id: '%.80s' cannot name a folder: use 1 to %d letters, digits, '.', '_' "
+                       "or '-', not beginning with '.' or '-'",
+                       i->id, ID_MAX);
+        if (n > 0 && item(config, n - 1)->id && strcmp(item(config, n - 1)->id, i->id) == 0)
+            conf_error(errors, &i->origin,
+                       "id: '%.80s' stands in %s:%u already: rename or remove one", i->id,
+                       item(config, n - 1)->origin.file, item(config, n - 1)->origin.line);
+    }
+}
+
+static int complete(struct config *config, struct conf_errors *errors) {
+    struct conf_list *list = &config->identities;
+    if (list->n > 0)
+        qsort(list->items, list->n, sizeof(struct config_identity), compare_identities);
+    judge_ids(config, errors);
+    for (size_t n = 0; n < list->n; n++) {
+        struct config_identity *i = item(config, n);
+        if (inherit(i, &config->defaults))
+            return -ENOMEM;
+        if (i->id && config_id_valid(i->id))
+            judge(i, errors);
+        i->key_type--; /* from "said, and which" to enum estc_key_type */
+        if (make_digest(i))
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+struct config *config_free(struct config *config) {
+    if (!config)
+        return NULL;
+    for (size_t n = 0; n < config_count(config); n++) {
+        estc_url_clear(&item(config, n)->url_parts);
+        free(item(config, n)->request_digest);
+    }
+    conf_clear(config_keys, config);
+    free(config);
+    return NULL;
+}
+
+CLEANUP_DEFINE(struct config *, config_freep, config_free);
+
+int config_load(const char *path, struct config **out, struct conf_errors *errors) {
+    _cleanup(config_freep) struct config *config = calloc(1, sizeof(*config));
+    const char *slash = strrchr(path, '/');
+    _cleanup(freep) char *dir =
+        text_format("%.*sconf.d", slash ? (int)(slash - path) + 1 : 0, path);
+    if (!config || !dir || conf_defaults(config_keys, config))
+        return -ENOMEM;
+    int rc = conf_read_file(path, config_keys, config, errors);
+    if (!rc)
+        rc = conf_read_dir(dir, config_keys, config, errors);
+    if (!rc)
+        rc = complete(config, errors);
+    if (rc)
+        return rc;
+    if (conf_errors_any(errors))
+        return ESTC_E_CONFIG;
+    *out = TAKE(config);
+    return 0;
+}
+
+size_t config_count(const struct config *config) {
+    return config->identities.n;
+}
+
+const struct config_identity *config_at(const struct config *config, size_t i) {
+    return item(config, i);
+}
+
+static int compare_id(const void *id, const void *identity) {
+    return strcmp(id, ((const struct config_identity *)identity)->id);
+}
+
+const struct config_identity *config_find(const struct config *config, const char *id) {
+    if (config_count(config) == 0)
+        return NULL;
+    return bsearch(id, config->identities.items, config_count(config),
+                   sizeof(struct config_identity), compare_id);
+}
