@@ -26,10 +26,10 @@ struct support_cert_spec {
     const char *const *sans; /* NULL-ended, or NULL */
     X509 *issuer;            /* NULL: self-signed */
     EVP_PKEY *issuer_key;
-    int ca;                  /* basicConstraints CA:TRUE, keyCertSign */
-    int64_t not_before;      /* 0: an hour ago */
-    int64_t not_after;       /* 0: in a day */
-    const char *eku;         /* as in openssl.cnf, "serverAuth,clientAuth"; or NULL */
+    int ca;             /* basicConstraints CA:TRUE, keyCertSign */
+    int64_t not_before; /* 0: an hour ago */
+    int64_t not_after;  /* 0: in a day */
+    const char *eku;    /* as in openssl.cnf, "serverAuth,clientAuth"; or NULL */
 };
 
 /* A certificate for key; the caller frees it. */

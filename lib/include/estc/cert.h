@@ -22,17 +22,17 @@ int estc_cert_to_pem(const X509 *cert, struct estc_buf *out, struct estc_error *
 int estc_certs_to_pem(const STACK_OF(X509) * certs, struct estc_buf *out, struct estc_error *err);
 
 struct estc_cert_facts {
-    char *subject;           /* RFC 4514 text, escaped */
-    char *issuer;            /* the same */
-    char *serial;            /* hexadecimal, upper case, no separators */
-    char **sans;             /* "DNS:...", "IP:...", "URI:...", "email:...", "other:OID"; NULL-ended */
-    char *key_type;          /* estc_key_type_name(), or "other" */
-    char *sha256;            /* of the DER, hexadecimal, upper case */
-    char *key_sha256;        /* of the SubjectPublicKeyInfo, the same */
-    int64_t not_before;      /* seconds since 1970, UTC */
-    int64_t not_after;       /* the same; 99991231235959Z is 253402300799 */
-    bool is_ca;              /* basicConstraints CA:TRUE */
-    bool has_client_auth;    /* fit for a DTLS client: no EKU, or clientAuth or anyEKU in it */
+    char *subject;        /* RFC 4514 text, escaped */
+    char *issuer;         /* the same */
+    char *serial;         /* hexadecimal, upper case, no separators */
+    char **sans;          /* "DNS:...", "IP:...", "URI:...", "email:...", "other:OID"; NULL-ended */
+    char *key_type;       /* estc_key_type_name(), or "other" */
+    char *sha256;         /* of the DER, hexadecimal, upper case */
+    char *key_sha256;     /* of the SubjectPublicKeyInfo, the same */
+    int64_t not_before;   /* seconds since 1970, UTC */
+    int64_t not_after;    /* the same; 99991231235959Z is 253402300799 */
+    bool is_ca;           /* basicConstraints CA:TRUE */
+    bool has_client_auth; /* fit for a DTLS client: no EKU, or clientAuth or anyEKU in it */
 };
 
 /* Every string is bounded and free of control characters. Clear with estc_cert_facts_clear(). */

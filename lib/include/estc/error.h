@@ -14,20 +14,20 @@
 #include <stddef.h>
 
 /* X(name, label): the labels are stable, they appear in JSON, in the journal and in manuals. */
-#define ESTC_ERROR_TABLE(X)                                                                        \
-    X(ESTC_E_PENDING, "pending")         /* the CA wants to be asked again later (5.03) */         \
-    X(ESTC_E_REJECTED, "rejected")       /* the peer refused the request (4.xx) */                 \
-    X(ESTC_E_UNREACHABLE, "unreachable") /* no way to the peer, or it went away */                 \
-    X(ESTC_E_TIMEOUT, "timeout")         /* our own deadline passed */                             \
-    X(ESTC_E_UNTRUSTED, "untrusted")     /* a certificate failed validation */                     \
-    X(ESTC_E_PROTOCOL, "protocol")       /* the peer broke a protocol rule */                      \
-    X(ESTC_E_SERVER, "server")           /* the peer failed by itself (5.xx) */                    \
-    X(ESTC_E_MALFORMED, "malformed")     /* data that cannot be decoded */                         \
-    X(ESTC_E_CREDENTIAL, "credential")   /* a local key or certificate file is unfit */            \
-    X(ESTC_E_MISMATCH, "mismatch")       /* the issued certificate is not what was asked for */    \
-    X(ESTC_E_TOO_LARGE, "too-large")     /* a body beyond the configured limit */                  \
-    X(ESTC_E_NOT_FOUND, "not-found")     /* no such resource, label or identity */                 \
-    X(ESTC_E_CONFIG, "config")           /* the configuration's text is wrong */                   \
+#define ESTC_ERROR_TABLE(X)                                                                     \
+    X(ESTC_E_PENDING, "pending")         /* the CA wants to be asked again later (5.03) */      \
+    X(ESTC_E_REJECTED, "rejected")       /* the peer refused the request (4.xx) */              \
+    X(ESTC_E_UNREACHABLE, "unreachable") /* no way to the peer, or it went away */              \
+    X(ESTC_E_TIMEOUT, "timeout")         /* our own deadline passed */                          \
+    X(ESTC_E_UNTRUSTED, "untrusted")     /* a certificate failed validation */                  \
+    X(ESTC_E_PROTOCOL, "protocol")       /* the peer broke a protocol rule */                   \
+    X(ESTC_E_SERVER, "server")           /* the peer failed by itself (5.xx) */                 \
+    X(ESTC_E_MALFORMED, "malformed")     /* data that cannot be decoded */                      \
+    X(ESTC_E_CREDENTIAL, "credential")   /* a local key or certificate file is unfit */         \
+    X(ESTC_E_MISMATCH, "mismatch")       /* the issued certificate is not what was asked for */ \
+    X(ESTC_E_TOO_LARGE, "too-large")     /* a body beyond the configured limit */               \
+    X(ESTC_E_NOT_FOUND, "not-found")     /* no such resource, label or identity */              \
+    X(ESTC_E_CONFIG, "config")           /* the configuration's text is wrong */                \
     X(ESTC_E_CANCELLED, "cancelled")     /* the caller's cancel descriptor became readable */
 
 #define ESTC_ERROR_ENUM(name, label) name,

@@ -12,12 +12,12 @@ enum estc_op {
 };
 
 struct estc_op_info {
-    const char *name;         /* "crts" */
-    const char *long_name;    /* "cacerts": RFC 7030's, never valid in a coaps path */
+    const char *name;      /* "crts" */
+    const char *long_name; /* "cacerts": RFC 7030's, never valid in a coaps path */
     enum estc_method method;
-    int request_format;       /* ESTC_FORMAT_NONE for a GET */
-    int response_format;      /* what is asked for and sent when the client has no wish */
-    unsigned success_code;    /* 205 or 204 */
+    int request_format;    /* ESTC_FORMAT_NONE for a GET */
+    int response_format;   /* what is asked for and sent when the client has no wish */
+    unsigned success_code; /* 205 or 204 */
 };
 
 /* NULL for a number that is no operation. */

@@ -22,7 +22,7 @@ struct estc_peer {
 };
 
 struct estc_enroll_request {
-    enum estc_op op; /* ESTC_OP_SEN or ESTC_OP_SREN */
+    enum estc_op op;   /* ESTC_OP_SEN or ESTC_OP_SREN */
     const char *label; /* "" without one */
     X509_REQ *csr;     /* decoded, its self-signature checked */
     const unsigned char *der;

@@ -12,7 +12,7 @@
 struct estc_url {
     char *host;    /* name or address, without brackets; "fe80::1%eth0" keeps its scope */
     uint16_t port; /* 5684 when the URL names none */
-    char *root;    /* begins with "/", has no "/" at the end; ESTC_DEFAULT_ROOT when there is none */
+    char *root; /* begins with "/", has no "/" at the end; ESTC_DEFAULT_ROOT when there is none */
 };
 
 /* ESTC_E_CONFIG for anything but coaps://HOST[:PORT][/PATH]: another scheme, user info, a query, a
