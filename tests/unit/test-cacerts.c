@@ -75,8 +75,8 @@ static void c08_cacerts_are_sorted(void **state) {
         int_key, &(struct support_cert_spec){
                      .subject = "CN=int", .ca = 1, .issuer = root, .issuer_key = root_key});
     _cleanup(x509_freep) X509 *sub = support_cert(
-        stranger.ca_key, &(struct support_cert_spec){
-                             .subject = "CN=sub", .ca = 1, .issuer = inter, .issuer_key = int_key});
+        stranger.key, &(struct support_cert_spec){
+                          .subject = "CN=sub", .ca = 1, .issuer = inter, .issuer_key = int_key});
     _cleanup(x509_freep) X509 *leaf = support_cert(
         stranger.key,
         &(struct support_cert_spec){.subject = "CN=leaf", .issuer = root, .issuer_key = root_key});
