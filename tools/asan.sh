@@ -15,6 +15,9 @@ chmod 1777 "$reports" # some tests run as another user
 export ASAN_OPTIONS="log_path=$reports/asan:detect_leaks=1:detect_stack_use_after_return=1"
 export UBSAN_OPTIONS="log_path=$reports/ubsan:print_stacktrace=1:halt_on_error=1"
 export ESTC_TEST_SANITIZED=1
+# A preload library needs the runtime before it.
+ESTC_TEST_LIBASAN=$(gcc -print-file-name=libasan.so)
+export ESTC_TEST_LIBASAN
 
 status=0
 rm -f "$build"/meson-logs/testlog.json "$build"/meson-logs/testlog.junit.xml
