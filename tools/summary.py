@@ -26,6 +26,11 @@ def expected_skips():
     return patterns
 
 
+def short(name):
+    """ "estcd:unit / buf" -> "buf" """
+    return name.split(" / ")[-1].split(":")[-1]
+
+
 def points(build):
     """(program, point, outcome, reason) for each test point; outcome is passed, failed, skipped."""
     file = build / "meson-logs" / "testlog.junit.xml"
@@ -40,7 +45,7 @@ def points(build):
                 outcome = "skipped"
             else:
                 outcome = "passed"
-            yield program or case.get("name"), case.get("name"), outcome, (reason or [""])[-1]
+            yield short(program or case.get("name")), case.get("name"), outcome, (reason or [""])[-1]
 
 
 def programs(build):
@@ -48,7 +53,7 @@ def programs(build):
     with open(build / "meson-logs" / "testlog.json") as log:
         for line in log:
             entry = json.loads(line)
-            yield entry["name"].split(" / ")[-1].split(":")[-1], entry["result"]
+            yield short(entry["name"]), entry["result"]
 
 
 def main():
