@@ -32,7 +32,8 @@ const char *const journal_level_names[] = {
 static struct {
     const char *name;
     enum estc_log_level level;
-    bool to_journal;
+    bool to_journal; /* entries by sendmsg() */
+    bool in_stream;  /* lines into the journal's stream */
 } journal = {.name = "estc", .level = ESTC_LOG_INFO};
 
 /* systemd says in JOURNAL_STREAM which stream is its own: DEVICE:INODE of stderr, or not ours. */
@@ -58,6 +59,11 @@ void journal_open(const char *name, enum estc_log_level level) {
 
 void journal_set_level(enum estc_log_level level) {
     journal.level = level;
+}
+
+void journal_use_stderr(void) {
+    journal.in_stream = journal.to_journal;
+    journal.to_journal = false;
 }
 
 static int to_priority(enum estc_log_level level) {
@@ -98,8 +104,12 @@ void journal_write(enum estc_log_level level, const char *const *fields, const c
         write_journal(level, fields, text);
         return;
     }
-    char when[CLOCK_TEXT_MAX];
     /* One write for one line, so that the lines of several processes do not mix. */
+    if (journal.in_stream) {
+        dprintf(STDERR_FILENO, "<%d>%s\n", to_priority(level), text);
+        return;
+    }
+    char when[CLOCK_TEXT_MAX];
     dprintf(STDERR_FILENO, "%s %s %s: %s\n", clock_text(clock_real(), when), journal.name,
             journal_level_names[level], text);
 }

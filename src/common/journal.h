@@ -14,6 +14,11 @@
 void journal_open(const char *name, enum estc_log_level level);
 void journal_set_level(enum estc_log_level level);
 
+/* For a forked child: its entries go through stderr, the journal's own stream included (with the
+ * priority in front, as systemd reads it), since the connection to the journal stays the parent's.
+ */
+void journal_use_stderr(void);
+
 /* Extra fields of one entry, "ESTC_IDENTITY=gw-mqtt", NULL-ended, or NULL. */
 void journal_write(enum estc_log_level level, const char *const *fields, const char *fmt, ...)
     ESTC_PRINTF(3, 4);

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One attempt to get one certificate, straight down and blocking, in whatever process calls it.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include <estc/error.h>
+
+#include "config.h"
+#include "schedule.h"
+
+/* Steps in order; each is reported when it is done, and what it made is on disk by then. */
+#define ATTEMPT_STEPS(X)                                      \
+    X(ATTEMPT_OPEN, "open", "state folder opened")            \
+    X(ATTEMPT_CREDENTIALS, "credentials", "credentials read") \
+    X(ATTEMPT_CONNECT, "connect", "DTLS session established") \
+    X(ATTEMPT_CACERTS, "cacerts", "CA certificates received") \
+    X(ATTEMPT_KEY, "key", "key pair ready")                   \
+    X(ATTEMPT_CSR, "csr", "certification request ready")      \
+    X(ATTEMPT_ENROLL, "enroll", "certificate received")       \
+    X(ATTEMPT_CHECK, "check", "certificate checked")          \
+    X(ATTEMPT_COMMIT, "commit", "certificate in place")
+
+#define ATTEMPT_ENUM(name, label, text) name,
+enum attempt_step { ATTEMPT_STEPS(ATTEMPT_ENUM) ATTEMPT_STEP_MAX_ };
+#undef ATTEMPT_ENUM
+extern const char *const attempt_step_names[];
+extern const char *const attempt_step_texts[]; /* for people */
+
+struct attempt_task {
+    const struct config *config;
+    const struct config_identity *identity;
+    enum schedule_action action;
+};
+
+/* How it ended. */
+struct attempt_result {
+    int code;            /* 0, ESTC_E_* or negative errno */
+    char *text;          /* error text, clean; NULL on success */
+    int64_t retry_after; /* seconds, with ESTC_E_PENDING */
+};
+
+/* Called after each step; text is a detail for people, or NULL. */
+typedef void (*attempt_report_fn)(void *arg, enum attempt_step step, const char *text);
+
+/* Fills result, whatever happens; the caller frees result->text. */
+void attempt_run(const struct attempt_task *task, attempt_report_fn report, void *arg,
+                 struct attempt_result *result);

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The process around an attempt, and the messages that leave it. The child keeps nothing of the
+ * manager but its memory image: signals, descriptors and the environment of systemd's notification
+ * are gone before the first byte from the network arrives, and so are the rights it does not need.
+ * It ends by exit(), so that leak checkers and coverage see it.
+ */
+#include "worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "base/cleanup.h"
+#include "base/fs.h"
+#include "base/text.h"
+#include "common/journal.h"
+#include "ctl/json.h"
+#include "sandbox.h"
+
+#define WORKER_FD 3
+#define TEXT_MAX 1024
+#define GRACE_SECONDS 10 /* beyond the attempt's own deadline */
+
+/* --- messages --- */
+
+void worker_message_clear(struct worker_message *message) {
+    free(message->text);
+    free(message->result.text);
+    *message = (struct worker_message){0};
+}
+
+/* One message is one send(): whole or not at all. The manager may be gone; that is its business. */
+static void send_message(int fd, json_t *message) {
+    _cleanup(json_freep) json_t *owned = message;
+    char *text = owned ? json_dumps(owned, JSON_COMPACT) : NULL;
+    if (text)
+        (void)send(fd, text, strlen(text), MSG_NOSIGNAL);
+    free(text);
+}
+
+static void report(void *arg, enum attempt_step step, const char *text) {
+    const int *fd = arg;
+    send_message(*fd, json_pack("{s:s, s:s*}", "step", attempt_step_names[step], "text", text));
+}
+
+static int bad_message(struct estc_error *err) {
+    return estc_error_set(err, ESTC_E_MALFORMED, "a worker sent what is no message");
+}
+
+static int copy_text(const json_t *json, char **out, struct estc_error *err) {
+    const json_t *text = json_object_get(json, "text");
+    if (!text)
+        return 0;
+    if (!json_is_string(text))
+        return bad_message(err);
+    *out = text_clean(json_string_value(text), json_string_length(text), TEXT_MAX);
+    return *out ? 0 : estc_error_set(err, -ENOMEM, "out of memory");
+}
+
+static int parse_step(const json_t *json, const char *name, struct worker_message *out,
+                      struct estc_error *err) {
+    for (int step = 0; step < ATTEMPT_STEP_MAX_; step++)
+        if (strcmp(name, attempt_step_names[step]) == 0) {
+            out->step = (enum attempt_step)step;
+            return copy_text(json, &out->text, err);
+        }
+    return bad_message(err);
+}
+
+static int parse_result(const json_t *json, struct worker_message *out, struct estc_error *err) {
+    const json_t *code = json_object_get(json, "result");
+    const json_t *retry_after = json_object_get(json, "retry_after");
+    if (!json_is_integer(code) || !json_is_integer(retry_after))
+        return bad_message(err);
+    json_int_t value = json_integer_value(code), wait = json_integer_value(retry_after);
+    if (value < -4095 || value >= ESTC_E_MAX_ || wait < 0 || wait > UINT32_MAX)
+        return bad_message(err);
+    out->is_result = true;
+    out->result.code = (int)value;
+    out->result.retry_after = wait;
+    return copy_text(json, &out->result.text, err);
+}
+
+int worker_message_parse(const void *data, size_t len, struct worker_message *out,
+                         struct estc_error *err) {
+    _cleanup(worker_message_clear) struct worker_message message = {0};
+    _cleanup(json_freep) json_t *json =
+        len <= WORKER_MESSAGE_MAX ? ctl_json_object(data, len) : NULL;
+    const char *step = json_string_value(json_object_get(json, "step"));
+    int rc = !json  ? bad_message(err)
+             : step ? parse_step(json, step, &message, err)
+                    : parse_result(json, &message, err);
+    if (rc)
+        return rc;
+    *out = message;
+    message = (struct worker_message){0};
+    return 0;
+}
+
+/* --- the child --- */
+
+static void reset_signals(void) {
+    for (int sig = 1; sig < NSIG; sig++)
+        signal(sig, SIG_DFL); /* fails for those that cannot be changed, which is fine */
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* stdin and stdout from and to nowhere, stderr for the log, the socket at WORKER_FD, nothing else.
+ */
+static void reset_descriptors(int fd) {
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0 || dup2(fd, WORKER_FD) < 0 || dup2(null, STDIN_FILENO) < 0 ||
+        dup2(null, STDOUT_FILENO) < 0 || close_range(WORKER_FD + 1, ~0U, 0) < 0)
+        _exit(EXIT_FAILURE);
+}
+
+static void reset_environment(void) {
+    static const char *const names[] = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID",
+                                        "LISTEN_FDS",    "LISTEN_PID",    "LISTEN_FDNAMES"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        unsetenv(names[i]);
+}
+
+/* A key must not end up in a core file. */
+static void protect_memory(void) {
+    const struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+#ifndef ESTC_SANITIZE /* which wants to read /proc/self as whoever it runs as */
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
+}
+
+static int enter_sandbox(const struct attempt_task *task, struct estc_error *err) {
+    const struct config_identity *i = task->identity;
+    _cleanup(freep) char *folder =
+        text_format("%s/identities/%s", task->config->state_directory, i->id);
+    if (!folder)
+        return estc_error_set(err, -ENOMEM, "out of memory");
+    int rc = fs_mkdir_all(AT_FDCWD, folder, 0750, err); /* what is absent cannot be allowed */
+    if (rc)
+        return rc;
+    const struct sandbox_paths paths = {
+        .writable = (const char *const[]){folder,
+#ifdef ESTC_REPORTS /* where a test build's sanitizers and coverage write */
+                                          ESTC_REPORTS,
+#endif
+                                          NULL},
+        .readable = (const char *const[]){i->birth_certificate, i->birth_key, i->trust, NULL},
+    };
+    return sandbox_enter(&paths, err);
+}
+
+static void run(const struct attempt_task *task) {
+    int fd = WORKER_FD;
+    struct estc_error err = {0};
+    struct attempt_result result = {0};
+    int rc = enter_sandbox(task, &err);
+    if (rc)
+        result = (struct attempt_result){.code = rc, .text = strdup(err.text)};
+    else
+        attempt_run(task, report, &fd, &result);
+    send_message(fd, json_pack("{s:i, s:I, s:s*}", "result", result.code, "retry_after",
+                               (json_int_t)result.retry_after, "text", result.text));
+    free(result.text);
+}
+
+static _Noreturn void child(const struct attempt_task *task, int fd, pid_t parent) {
+    /* An orphan must not go on alone: the next manager would start a second one. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+        _exit(EXIT_FAILURE);
+    reset_signals();
+    reset_descriptors(fd);
+    reset_environment();
+    protect_memory();
+    journal_use_stderr();
+    /* Should a library ever wait beyond our deadline (name resolution may), this ends it. */
+    alarm((unsigned)(task->identity->attempt_timeout + GRACE_SECONDS));
+    run(task);
+    exit(EXIT_SUCCESS);
+}
+
+int worker_start(const struct attempt_task *task, pid_t *pid, int *fd, struct estc_error *err) {
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return estc_error_set(err, -errno, "cannot start a worker: %m");
+    _cleanup(fs_closep) int ours = pair[0];
+    _cleanup(fs_closep) int theirs = pair[1];
+    if (fcntl(ours, F_SETFL, O_NONBLOCK) < 0)
+        return estc_error_set(err, -errno, "cannot start a worker: %m");
+    pid_t parent = getpid();
+    pid_t started = fork();
+    if (started < 0)
+        return estc_error_set(err, -errno,
+                              "cannot start a worker: %m: raise TasksMax= or free some memory");
+    if (started == 0)
+        child(task, theirs, parent);
+    *pid = started;
+    *fd = ours;
+    ours = -1;
+    return 0;
+}
