@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * For tests that kill: the first worker that estcd forks stands still as soon as it has reported the
- * step named by ESTC_TEST_STEP, so that a test can kill it, its manager or both exactly there.
+ * For tests that kill: the first worker that estcd forks stands still as soon as it has reported
+ * the step named by ESTC_TEST_STEP, so that a test can kill it, its manager or both exactly there.
  * Workers after the first run through. Does nothing without the variable.
  */
 #include <dlfcn.h>
