@@ -42,7 +42,9 @@ struct ctl_client *ctl_client_free(struct ctl_client *client) {
     return NULL;
 }
 
-CLEANUP_DEFINE(struct ctl_client *, client_freep, ctl_client_free);
+int ctl_client_fd(const struct ctl_client *client) {
+    return client->fd;
+}
 
 static int connect_error(int error, const char *path, struct estc_error *err) {
     static const struct {
@@ -69,7 +71,7 @@ int ctl_client_connect(const char *path, struct ctl_client **out, struct estc_er
                               "use a shorter one",
                               path, sizeof(address.sun_path) - 1);
     strcpy(address.sun_path, path);
-    _cleanup(client_freep) struct ctl_client *client = calloc(1, sizeof(*client));
+    _cleanup(ctl_client_freep) struct ctl_client *client = calloc(1, sizeof(*client));
     if (!client)
         return estc_error_set(err, -ENOMEM, "out of memory");
     client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

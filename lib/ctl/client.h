@@ -8,11 +8,17 @@
 
 #include <estc/error.h>
 
+#include "base/cleanup.h"
+
 struct ctl_client;
 
 /* -ENOENT, -ECONNREFUSED: nobody listens; -EACCES: not allowed to connect. */
 int ctl_client_connect(const char *path, struct ctl_client **out, struct estc_error *err);
 struct ctl_client *ctl_client_free(struct ctl_client *client);
+CLEANUP_DEFINE(struct ctl_client *, ctl_client_freep, ctl_client_free);
+
+/* For poll(): readable when ctl_client_receive() may have something; it may have buffered more. */
+int ctl_client_fd(const struct ctl_client *client);
 
 int ctl_client_send(struct ctl_client *client, const char *method, json_t *params, bool more,
                     struct estc_error *err);
@@ -25,4 +31,5 @@ struct ctl_reply {
 /* Waits at most timeout_ms (-1: for ever); -ETIMEDOUT. -ECONNRESET when the daemon goes away. */
 int ctl_client_receive(struct ctl_client *client, int timeout_ms, struct ctl_reply *out,
                        struct estc_error *err);
+/* Also for scope cleanup. */
 void ctl_reply_clear(struct ctl_reply *reply);
