@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The commands enroll and renew: start an attempt for each identity named, show the steps of all as
+ * they happen, and exit with what came of them. The daemon does the work; interrupting estc, or its
+ * deadline, ends the watching and nothing else.
+ *
+ * Each identity has a connection of its own, since answers on one come in the order of the calls.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "cli.h"
+#include "common/exitcode.h"
+#include "ctl/json.h"
+#include "daemon.h"
+#include "print.h"
+#include "say.h"
+#include "view.h"
+
+#define AT_ONCE 16 /* connections: the daemon's number is limited */
+
+struct attempt {
+    const char *id;
+    struct ctl_client *client; /* NULL: over */
+    json_t *identity;          /* how it ended, or NULL */
+    int code;
+};
+
+/* --- what an event means -----------------------------------------------------------------------
+ */
+
+static void say_issued(const char *id, json_t *event, json_t *identity) {
+    json_t *certificate = json_object_get(identity, "certificate");
+    _cleanup(freep) char *serial = view_text(certificate, "serial");
+    _cleanup(freep) char *end =
+        view_time(json_string_value(json_object_get(certificate, "not_after")));
+    (void)event;
+    say_note("%s: certificate %s, valid until %s", id, serial ? serial : "-", end ? end : "-");
+}
+
+/* "ID: KIND: TEXT", then what happens next by itself. */
+static void say_and_next(const char *id, json_t *event, json_t *identity) {
+    const char *kind = json_string_value(json_object_get(event, "kind"));
+    const char *text = json_string_value(json_object_get(event, "text"));
+    _cleanup(freep) char *next = view_next(identity, clock_real());
+    say_note("%s: %s: %s", id, kind, text ? text : "-");
+    if (identity)
+        say_note("%s: next: %s", id, next ? next : "-");
+}
+
+static void say_not_due(const char *id, json_t *event, json_t *identity) {
+    const char *text = json_string_value(json_object_get(event, "text"));
+    (void)identity;
+    say_note("%s: not due: %s; --force does it all the same", id, text ? text : "-");
+}
+
+static void say_text(const char *id, json_t *event, json_t *identity) {
+    const char *text = json_string_value(json_object_get(event, "text"));
+    (void)identity;
+    say_note("%s: %s", id, text ? text : "-");
+}
+
+/* What each kind of event says and means; UNKNOWN: what the identity itself says of it. */
+#define UNKNOWN (-1)
+static const struct kind {
+    const char *name;
+    int code;
+    void (*say)(const char *id, json_t *event, json_t *identity);
+} kinds[] = {
+    {"step", EXIT_WORKING, say_text},          {"started", EXIT_WORKING, say_text},
+    {"pending", EXIT_WORKING, say_and_next},   {"issued", EXIT_DONE, say_issued},
+    {"not-due", EXIT_DONE, say_not_due},       {"failed", UNKNOWN, say_and_next},
+    {"config", EXIT_BAD_CONFIG, say_and_next},
+};
+
+static const struct kind *find_kind(const char *name) {
+    static const struct kind other = {"", UNKNOWN, say_text};
+    for (size_t i = 0; name && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (strcmp(kinds[i].name, name) == 0)
+            return &kinds[i];
+    return &other;
+}
+
+static void take_event(const struct cli *cli, struct attempt *a, json_t *params) {
+    json_t *event = json_object_get(params, "event");
+    json_t *identity = json_object_get(params, "identity");
+    const struct kind *kind = find_kind(json_string_value(json_object_get(event, "kind")));
+    if (json_is_object(identity)) {
+        json_decref(a->identity);
+        a->identity = json_incref(identity);
+    }
+    kind->say(a->id, event, identity);
+    a->code = cli->no_wait && kind->code == EXIT_WORKING ? EXIT_DONE : kind->code;
+    if (kind->code == UNKNOWN) {
+        /* A failure is one even when the certificate in force makes the identity look well. */
+        json_int_t own = json_integer_value(json_object_get(identity, "exit_code"));
+        a->code = own > EXIT_DONE && own <= EXIT_WORKING ? (int)own : EXIT_FAILED;
+    }
+}
+
+/* --- watching ----------------------------------------------------------------------------------
+ */
+
+/* Everything that has arrived for one attempt. */
+static void receive(const struct cli *cli, struct attempt *a) {
+    while (a->client) {
+        _cleanup(ctl_reply_clear) struct ctl_reply reply = {0};
+        struct estc_error err = {0};
+        int rc = ctl_client_receive(a->client, 0, &reply, &err);
+        if (rc == -ETIMEDOUT)
+            return;
+        if (rc)
+            a->code = daemon_failed(rc, &err);
+        else if (reply.error)
+            a->code = daemon_refused(cli, &reply, a->id);
+        else
+            take_event(cli, a, reply.params);
+        if (rc || !reply.continues)
+            a->client = ctl_client_free(a->client);
+    }
+}
+
+/* What concerns one identity no more than the others; saying it once is enough. */
+static bool concerns_all(int code) {
+    return code == EXIT_NOT_ALLOWED || code == EXIT_NO_DAEMON;
+}
+
+static int milliseconds_until(int64_t deadline) {
+    int64_t left = deadline - clock_boot_ms();
+    return left <= 0 ? 0 : left < 60000 ? (int)left : 60000;
+}
+
+/* Until all are over, the deadline has passed, or there is a reason to stop: its code. */
+static int watch(const struct cli *cli, struct attempt *attempts, size_t n, int64_t deadline) {
+    for (;;) {
+        struct pollfd polled[AT_ONCE];
+        size_t running = 0;
+        for (size_t i = 0; i < n; i++) {
+            polled[i] = (struct pollfd){.fd = -1, .events = POLLIN};
+            if (!attempts[i].client)
+                continue;
+            polled[i].fd = ctl_client_fd(attempts[i].client);
+            running++;
+        }
+        int left = milliseconds_until(deadline);
+        if (running == 0 || left == 0)
+            return EXIT_DONE;
+        poll(polled, n, left);
+        for (size_t i = 0; i < n; i++) {
+            if (polled[i].revents)
+                receive(cli, &attempts[i]);
+            if (concerns_all(attempts[i].code))
+                return attempts[i].code;
+        }
+    }
+}
+
+static int start(const struct cli *cli, const char *method, struct attempt *a) {
+    struct estc_error err = {0};
+    int code = daemon_connect(cli, &a->client);
+    if (code != EXIT_DONE)
+        return code;
+    _cleanup(json_freep) json_t *params = json_pack("{s:s}", "id", a->id);
+    if (params && cli->force)
+        json_object_set_new(params, "force", json_true());
+    int rc = ctl_client_send(a->client, method, params, !cli->no_wait, &err);
+    return rc ? daemon_failed(rc, &err) : EXIT_DONE;
+}
+
+/* Our patience is over, the daemon's is not. */
+static void give_up(const struct cli *cli, struct attempt *a) {
+    a->client = ctl_client_free(a->client);
+    a->code = EXIT_WORKING;
+    _cleanup(freep) char *span = view_span(cli->timeout);
+    say_note("%s: still under way after %s; estcd goes on with it: 'estc show %s'", a->id,
+             span ? span : "-", a->id);
+    _cleanup(ctl_reply_clear) struct ctl_reply reply = {0};
+    if (cli->json && daemon_call(cli, DAEMON_METHOD("Show"), json_pack("{s:s}", "id", a->id), a->id,
+                                 &reply) == EXIT_DONE)
+        a->identity = json_incref(json_object_get(reply.params, "identity"));
+}
+
+/* At most AT_ONCE of them; adds what became of each to the list. */
+static int run_some(const struct cli *cli, const char *method, char **ids, size_t n, json_t *list) {
+    struct attempt attempts[AT_ONCE] = {0};
+    int worst = EXIT_DONE;
+    for (size_t i = 0; i < n && worst == EXIT_DONE; i++) {
+        attempts[i].id = ids[i];
+        worst = start(cli, method, &attempts[i]);
+    }
+    if (worst == EXIT_DONE) {
+        int64_t wait = cli->no_wait ? DAEMON_ANSWER_MS : cli->timeout * 1000;
+        worst = watch(cli, attempts, n, clock_boot_ms() + wait);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (attempts[i].client && worst == EXIT_DONE)
+            give_up(cli, &attempts[i]);
+        ctl_client_free(attempts[i].client);
+        if (attempts[i].identity)
+            json_array_append_new(list, attempts[i].identity);
+    }
+    for (size_t i = 0; i < n; i++)
+        worst = exit_code_worse(worst, attempts[i].code);
+    return worst;
+}
+
+static int run_all(const struct cli *cli, const char *method) {
+    _cleanup(json_freep) json_t *list = json_array();
+    int worst = EXIT_DONE;
+    for (size_t at = 0; at < cli->n_ids && !concerns_all(worst); at += AT_ONCE) {
+        size_t n = cli->n_ids - at < AT_ONCE ? cli->n_ids - at : AT_ONCE;
+        worst = exit_code_worse(worst, run_some(cli, method, cli->ids + at, n, list));
+    }
+    if (cli->json)
+        print_json(list);
+    return worst;
+}
+
+int command_enroll(const struct cli *cli) {
+    return run_all(cli, DAEMON_METHOD("Enroll"));
+}
+
+int command_renew(const struct cli *cli) {
+    return run_all(cli, DAEMON_METHOD("Renew"));
+}

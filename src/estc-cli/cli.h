@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a command gets to know of its command line, and the commands. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CLI_DEFAULT_SOCKET "/run/estcd/control"
+#define CLI_DEFAULT_TIMEOUT "10m"
+
+struct command;
+
+struct cli {
+    const struct command *command;
+    char **ids; /* its arguments; owned array of borrowed strings */
+    size_t n_ids;
+    const char *socket;
+    bool socket_from_environment;
+    bool json, no_legend, force, no_wait, help, version;
+    int64_t timeout; /* seconds to wait for the end of an attempt */
+    int argc;        /* as it was called, to say how to repeat it */
+    char **argv;
+};
+
+/* Each returns an exit code (common/exitcode.h) and has said on stderr why it is not 0. */
+int command_list(const struct cli *cli);
+int command_show(const struct cli *cli);
+int command_cacerts(const struct cli *cli);
+int command_enroll(const struct cli *cli);
+int command_renew(const struct cli *cli);
+int command_reload(const struct cli *cli);
+int command_events(const struct cli *cli);
+int command_version(const struct cli *cli);

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The block of `estc show`: everything that the daemon says of one identity, for a person who has
+ * five minutes. Two tables of rows, one for the identity, one for its certificate; a row with
+ * nothing to say is left out.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "view.h"
+
+/* A row's text, or NULL with *none set when there is nothing to say. */
+typedef char *(*row_fn)(json_t *object, const char *member, int64_t now, bool *none);
+
+struct row {
+    const char *label;
+    row_fn text; /* NULL: a list of strings, one a line */
+    const char *member;
+};
+
+static bool has(json_t *object, const char *member) {
+    const char *text = json_string_value(json_object_get(object, member));
+    return text && *text;
+}
+
+static char *row_text(json_t *object, const char *member, int64_t now, bool *none) {
+    (void)now;
+    json_t *value = json_object_get(object, member);
+    *none = !json_is_integer(value) && !has(object, member);
+    return *none ? NULL : view_text(object, member);
+}
+
+static char *row_next(json_t *object, const char *member, int64_t now, bool *none) {
+    (void)none;
+    _cleanup(freep) char *next = view_next(object, now);
+    _cleanup(freep) char *due = view_time(json_string_value(json_object_get(object, "next_due")));
+    _cleanup(freep) char *why = view_text(object, member);
+    if (!next || !due || !why)
+        return NULL;
+    return text_format("%s, at %s: %s", next, due, why);
+}
+
+static char *row_last(json_t *object, const char *member, int64_t now, bool *none) {
+    (void)now;
+    const char *result = json_string_value(json_object_get(object, member));
+    *none = !result || strcmp(result, "none") == 0;
+    if (*none)
+        return NULL;
+    _cleanup(freep) char *action = view_text(object, "last_action");
+    _cleanup(freep) char *clean = view_text(object, member);
+    _cleanup(freep) char *when =
+        view_time(json_string_value(json_object_get(object, "last_attempt")));
+    return action && clean && when ? text_format("%s: %s, at %s", action, clean, when) : NULL;
+}
+
+static char *row_failures(json_t *object, const char *member, int64_t now, bool *none) {
+    (void)now;
+    json_int_t n = json_integer_value(json_object_get(object, member));
+    *none = n <= 0;
+    return *none ? NULL : text_format("%" JSON_INTEGER_FORMAT " in a row", n);
+}
+
+static char *row_time(json_t *object, const char *member, int64_t now, bool *none) {
+    (void)now;
+    *none = !has(object, member);
+    return *none ? NULL : view_time(json_string_value(json_object_get(object, member)));
+}
+
+static char *row_end(json_t *object, const char *member, int64_t now, bool *none) {
+    _cleanup(freep) char *time = row_time(object, member, now, none);
+    int64_t end;
+    if (!time || clock_parse(json_string_value(json_object_get(object, member)), &end) < 0)
+        return TAKE(time);
+    _cleanup(freep) char *span = view_span(end < now ? now - end : end - now);
+    return span ? text_format("%s (%s %s)", time, span, end < now ? "ago" : "left") : NULL;
+}
+
+static const struct row identity_rows[] = {
+    {"State", row_text, "state"},           {"Next", row_next, "next_why"},
+    {"Last", row_last, "last_result"},      {"Error", row_text, "last_error"},
+    {"Failures", row_failures, "failures"}, {"Server", row_text, "url"},
+    {"Label", row_text, "label"},           {"Directory", row_text, "directory"},
+    {"Subject", row_text, "subject"},       {"Names", NULL, "sans"},
+    {"Key", row_text, "key_type"},          {NULL},
+};
+static const struct row certificate_rows[] = {
+    {"Subject", row_text, "subject"},
+    {"Issuer", row_text, "issuer"},
+    {"Serial", row_text, "serial"},
+    {"Names", NULL, "sans"},
+    {"Key", row_text, "key_type"},
+    {"SHA-256", row_text, "sha256"},
+    {"Not before", row_time, "not_before"},
+    {"Not after", row_end, "not_after"},
+    {"Issued", row_time, "issued_at"},
+    {"Generation", row_text, "generation"},
+    {NULL},
+};
+
+/* Label and text (taken) as a row of the table. */
+static int add(struct table *table, const char *indent, const char *label, char *text,
+               enum tint tint) {
+    struct cell cells[] = {{text_format("%s%s", indent, label), TINT_NONE}, {text, tint}};
+    return table_add(table, cells);
+}
+
+static int add_list(struct table *table, const char *indent, const char *label, json_t *list) {
+    int rc = 0;
+    size_t i;
+    json_t *item;
+    json_array_foreach(list, i, item) {
+        const char *text = json_string_value(item);
+        if (text && !rc)
+            rc = add(table, indent, i == 0 ? label : "", text_clean(text, strlen(text), 1024),
+                     TINT_NONE);
+    }
+    return rc;
+}
+
+static int add_rows(struct table *table, const char *indent, const struct row *rows, json_t *object,
+                    int64_t now) {
+    int rc = 0;
+    for (const struct row *row = rows; !rc && row->label; row++) {
+        if (!row->text) {
+            rc = add_list(table, indent, row->label, json_object_get(object, row->member));
+            continue;
+        }
+        bool none = false;
+        char *text = row->text(object, row->member, now, &none);
+        if (!none)
+            rc = add(table, indent, row->label, text,
+                     strcmp(row->member, "state") == 0 ? view_tint(object) : TINT_NONE);
+    }
+    return rc;
+}
+
+CLEANUP_DEFINE(struct table *, table_freep, table_free);
+
+int view_show(json_t *identity, int64_t now, FILE *out, const struct print_style *style) {
+    _cleanup(table_freep) struct table *table = table_new(2);
+    json_t *certificate = json_object_get(identity, "certificate");
+    int rc = table ? add(table, "", "Identity", view_text(identity, "id"), TINT_NONE) : -ENOMEM;
+    if (!rc)
+        rc = add_rows(table, "", identity_rows, identity, now);
+    if (!rc)
+        rc = add(table, "", "Certificate", text_format("%s", certificate ? "" : "none yet"),
+                 TINT_NONE);
+    if (!rc && certificate)
+        rc = add_rows(table, "  ", certificate_rows, certificate, now);
+    if (rc)
+        return rc;
+    /* Nothing is cut here: whoever asks for everything gets it. */
+    struct print_style uncut = {.colour = style->colour};
+    table_print(table, out, &uncut);
+    return 0;
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Words for what the daemon says: spans of time, what is next, and the table of `estc list`. A
+ * member that is missing or of another type is "-": a newer or older daemon is no reason to fail.
+ */
+#include "view.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/text.h"
+
+#define TEXT_MAX 2048
+#define MINUTE INT64_C(60)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+#define END_OF_TIME INT64_C(253402300799) /* "no well-defined expiration", RFC 5280 4.1.2.5 */
+
+static char *copy(const char *text) {
+    return text_clean(text, strlen(text), TEXT_MAX);
+}
+
+static const char *member_string(json_t *object, const char *member) {
+    const char *text = json_string_value(json_object_get(object, member));
+    return text && *text ? text : NULL;
+}
+
+char *view_text(json_t *object, const char *member) {
+    json_t *value = json_object_get(object, member);
+    if (json_is_integer(value))
+        return text_format("%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    const char *text = member_string(object, member);
+    return copy(text ? text : "-");
+}
+
+char *view_span(int64_t seconds) {
+    static const struct {
+        int64_t least, unit;
+        char letter;
+    } forms[] = {
+        {2 * DAY, DAY, 'd'}, {2 * HOUR, HOUR, 'h'}, {2 * MINUTE, MINUTE, 'm'}, {0, 1, 's'}};
+    const char *sign = seconds < 0 ? "-" : "";
+    int64_t size = seconds < 0 ? -seconds : seconds;
+    size_t i = 0;
+    while (size < forms[i].least)
+        i++;
+    return text_format("%s%" PRId64 "%c", sign, size / forms[i].unit, forms[i].letter);
+}
+
+char *view_time(const char *rfc3339) {
+    int64_t at;
+    if (!rfc3339 || clock_parse(rfc3339, &at) < 0)
+        return copy("-");
+    if (at == END_OF_TIME)
+        return copy("never");
+    return text_format("%.10s %.5sZ", rfc3339, rfc3339 + 11);
+}
+
+/* 0 when the member is a point in time. */
+static int member_time(json_t *object, const char *member, int64_t *out) {
+    const char *text = member_string(object, member);
+    return text ? clock_parse(text, out) : -EINVAL;
+}
+
+/* "now", "in 38m", or the day when that is far. */
+static char *due_text(json_t *identity, int64_t now) {
+    int64_t due;
+    if (member_time(identity, "next_due", &due) < 0)
+        return copy("-");
+    if (due <= now)
+        return copy("now");
+    if (due - now >= 2 * DAY)
+        return text_format("%.10s", member_string(identity, "next_due"));
+    _cleanup(freep) char *span = view_span(due - now);
+    return span ? text_format("in %s", span) : NULL;
+}
+
+char *view_next(json_t *identity, int64_t now) {
+    const char *action = member_string(identity, "next_action");
+    const char *state = member_string(identity, "state");
+    json_int_t failures = json_integer_value(json_object_get(identity, "failures"));
+    _cleanup(freep) char *due = due_text(identity, now);
+    if (!due)
+        return NULL;
+    if (!action)
+        return copy("-");
+    if (state && strcmp(state, "working") == 0)
+        return copy("under way");
+    if (strcmp(action, "poll") == 0)
+        return text_format("poll %s (Max-Age)", due);
+    if (strcmp(action, "repair") == 0)
+        return text_format("repair, look %s", due);
+    if (failures > 0)
+        return text_format("retry %s (try %" JSON_INTEGER_FORMAT ")", due, failures + 1);
+    _cleanup(freep) char *clean = copy(action);
+    return clean ? text_format("%s %s", clean, due) : NULL;
+}
+
+/* --- estc list ------------------------------------------------------------------------------- */
+
+static char *list_id(json_t *identity, int64_t now) {
+    (void)now;
+    return view_text(identity, "id");
+}
+
+static char *list_state(json_t *identity, int64_t now) {
+    (void)now;
+    return view_text(identity, "state");
+}
+
+static char *list_expires(json_t *identity, int64_t now) {
+    (void)now;
+    return view_time(member_string(json_object_get(identity, "certificate"), "not_after"));
+}
+
+static char *list_left(json_t *identity, int64_t now) {
+    int64_t end;
+    if (member_time(json_object_get(identity, "certificate"), "not_after", &end) < 0 ||
+        end == END_OF_TIME)
+        return copy("-");
+    return view_span(end - now);
+}
+
+static char *list_result(json_t *identity, int64_t now) {
+    (void)now;
+    const char *result = member_string(identity, "last_result");
+    const char *error = member_string(identity, "last_error");
+    if (!result || strcmp(result, "none") == 0)
+        return copy("-");
+    if (strcmp(result, "ok") == 0)
+        return copy(result);
+    return copy(error ? error : result);
+}
+
+static const struct {
+    const char *title;
+    char *(*text)(json_t *identity, int64_t now);
+} columns[] = {
+    {"ID", list_id},     {"STATE", list_state},      {"EXPIRES", list_expires},
+    {"LEFT", list_left}, {"NEXT ACTION", view_next}, {"LAST RESULT", list_result},
+};
+#define N_COLUMNS (sizeof(columns) / sizeof(columns[0]))
+#define STATE_COLUMN 1
+
+/* What a state means to whoever looks; the rest (new, working, pending) takes its course. */
+static const struct {
+    const char *state;
+    enum tint tint;
+    bool needs_attention;
+} states[] = {
+    {"valid", TINT_GOOD, false},
+    {"failing", TINT_BAD, true},
+    {"expired", TINT_BAD, true},
+    {"config", TINT_BAD, true},
+};
+
+enum tint view_tint(json_t *identity) {
+    const char *state = member_string(identity, "state");
+    for (size_t i = 0; state && i < sizeof(states) / sizeof(states[0]); i++)
+        if (strcmp(states[i].state, state) == 0)
+            return states[i].tint;
+    return TINT_BUSY;
+}
+
+static bool needs_attention(json_t *identity) {
+    const char *state = member_string(identity, "state");
+    for (size_t i = 0; state && i < sizeof(states) / sizeof(states[0]); i++)
+        if (strcmp(states[i].state, state) == 0)
+            return states[i].needs_attention;
+    return false;
+}
+
+static int add_headings(struct table *table) {
+    struct cell cells[N_COLUMNS];
+    for (size_t i = 0; i < N_COLUMNS; i++)
+        cells[i] = (struct cell){copy(columns[i].title), TINT_HEADING};
+    return table_add(table, cells);
+}
+
+static int add_identity(struct table *table, json_t *identity, int64_t now) {
+    struct cell cells[N_COLUMNS];
+    for (size_t i = 0; i < N_COLUMNS; i++)
+        cells[i] = (struct cell){columns[i].text(identity, now), TINT_NONE};
+    cells[STATE_COLUMN].tint = view_tint(identity);
+    return table_add(table, cells);
+}
+
+struct table *view_list(json_t *identities, int64_t now, bool bare) {
+    struct table *table = table_new(N_COLUMNS);
+    int rc = !table ? -ENOMEM : bare ? 0 : add_headings(table);
+    size_t i;
+    json_t *identity;
+    json_array_foreach(identities, i, identity) {
+        if (!rc)
+            rc = add_identity(table, identity, now);
+    }
+    return rc ? table_free(table) : table;
+}
+
+char *view_footer(json_t *identities) {
+    size_t all = json_array_size(identities), bad = 0, i;
+    json_t *identity;
+    json_array_foreach(identities, i, identity) {
+        bad += needs_attention(identity);
+    }
+    const char *noun = all == 1 ? "identity" : "identities";
+    if (bad == 0)
+        return text_format("%zu %s, none needs attention.", all, noun);
+    return text_format("%zu %s, %zu %s attention.", all, noun, bad, bad == 1 ? "needs" : "need");
+}
