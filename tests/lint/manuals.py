@@ -4,6 +4,7 @@
 and every page renders without a warning."""
 import os
 import re
+import subprocess
 
 from tree import BUILD, ROOT, Tap, read, run
 
@@ -92,12 +93,11 @@ def check_exit_codes(tap):
 
 def check_rendering(tap, page):
     environment = dict(os.environ, LC_ALL="C.UTF-8", MANWIDTH="80", MANROFFSEQ="")
-    status, output = run("man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z",
-                         str(BUILD / "man" / page), env=environment)
-    warnings = [line for line in output.splitlines() if re.search(r"warning|error|man:", line)
-                and not line.startswith(("t", "x", "C"))]
-    tap.problems(f"{page} renders without a warning",
-                 warnings if status == 0 else [output[-2000:]])
+    done = subprocess.run(["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z",
+                           str(BUILD / "man" / page)], env=environment, text=True,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    tap.point(done.returncode == 0 and not done.stderr, f"{page} renders without a warning",
+              done.stderr)
     tap.problems(f"{page}: sections are there",
                  [f"no {name}" for name in ("NAME", "SYNOPSIS", "DESCRIPTION", "SEE ALSO")
                   if f"# {name}\n" not in source(page) and not (page.endswith("5")
