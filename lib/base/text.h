@@ -6,7 +6,8 @@
 #include <stddef.h>
 
 /* Copies at most max bytes of in (len bytes, any content) as clean text: control characters and
- * bytes that are no UTF-8 become "?"; "..." at the end when cut. malloc'd, or NULL. */
+ * bytes that are no UTF-8 become "?"; "..." at the end when cut (the result
+ * has max bytes at most, dots included). malloc'd, or NULL. */
 char *text_clean(const void *in, size_t len, size_t max);
 
 /* The same in place, for a NUL-ended string. */

@@ -25,7 +25,8 @@ struct estc_cert_facts {
     char *subject;        /* RFC 4514 text, escaped */
     char *issuer;         /* the same */
     char *serial;         /* hexadecimal, upper case, no separators */
-    char **sans;          /* "DNS:...", "IP:...", "URI:...", "email:...", "other:OID"; NULL-ended */
+    char **sans;          /* "DNS:...", "IP:...", "URI:...", "email:...", "dirName:...",
+                             "RID:OID", "other:OID"; the first 128; NULL-ended */
     char *key_type;       /* estc_key_type_name(), or "other" */
     char *sha256;         /* of the DER, hexadecimal, upper case */
     char *key_sha256;     /* of the SubjectPublicKeyInfo, the same */

@@ -50,7 +50,8 @@ struct estc_error {
 /* Fills err (which may be NULL) and returns code. Control characters in the result become "?". */
 int estc_error_set(struct estc_error *err, int code, const char *fmt, ...) ESTC_PRINTF(3, 4);
 
-/* Puts "PREFIX: " before the text that is there; keeps the code and returns it. */
+/* Puts "PREFIX: " before the text that is there; keeps the code and returns it (-EINVAL
+ * without an err: nothing is known, but it is no success). */
 int estc_error_prefix(struct estc_error *err, const char *fmt, ...) ESTC_PRINTF(2, 3);
 
 /* "pending", "rejected", ...; "ok" for 0; "system" for a negative errno. Never NULL. */

@@ -47,5 +47,6 @@ X509_STORE *estc_trust_store_new(const struct estc_trust *trust, int64_t now,
                                  struct estc_error *err);
 
 /* Text and code (ESTC_E_UNTRUSTED) for a verification result (X509_V_ERR_*): what
- * estc_trust_verify() would have said of the certificate at_fault (may be NULL) at the time now. */
+ * estc_trust_verify() would have said of the certificate at_fault (may be NULL) at the time now (0:
+ * the system clock). X509_V_OK: 0, and err is left alone. */
 int estc_trust_error(int x509_v_err, X509 *at_fault, int64_t now, struct estc_error *err);
