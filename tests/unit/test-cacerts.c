@@ -132,6 +132,21 @@ static void expired_roots_are_no_anchors(void **state) {
     assert_int_equal(s.anchors, 1);
 }
 
+static void self_signed_leaves_are_no_anchors(void **state) {
+    (void)state;
+    _cleanup(pkey_freep) EVP_PKEY *key = support_key();
+    _cleanup(x509_freep) X509 *alone =
+        support_cert(key, &(struct support_cert_spec){.subject = "CN=alone"});
+    X509 *certs[] = {alone};
+    struct sorted s = accept_of(certs, 1, stranger.ca);
+    assert_int_equal(s.rc, ESTC_E_UNTRUSTED);
+    X509 *both[] = {alone, stranger.ca};
+    s = accept_of(both, 2, NULL);
+    assert_int_equal(s.rc, 0);
+    assert_int_equal(s.anchors, 1);
+    assert_int_equal(s.intermediates, 0);
+}
+
 /* RFC 4210 section 4.4: old and new root, and each signed by the other. */
 static void x05_a_change_of_roots_is_taken_whole(void **state) {
     (void)state;
@@ -171,6 +186,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(c08_cacerts_are_sorted),
         cmocka_unit_test(expired_roots_are_no_anchors),
+        cmocka_unit_test(self_signed_leaves_are_no_anchors),
         cmocka_unit_test(x05_a_change_of_roots_is_taken_whole),
         cmocka_unit_test(the_example_of_rfc_7030_is_too_old),
     };
