@@ -321,13 +321,13 @@ bool net_parse(struct net_message *m) {
         return false;
     memcpy(m->token, m->data + 4, m->token_len);
     m->options = 0;
-    m->payload = NULL;
+    m->payload_at = 0;
     m->payload_len = 0;
     unsigned number = 0;
     for (size_t at = 4 + m->token_len; at < m->len;) {
         unsigned delta = m->data[at] >> 4, len = m->data[at] & 15;
         if (m->data[at++] == 0xff) {
-            m->payload = m->data + at;
+            m->payload_at = at;
             m->payload_len = m->len - at;
             break;
         }
@@ -336,7 +336,7 @@ bool net_parse(struct net_message *m) {
             return false;
         number += delta;
         m->option[m->options].number = number;
-        m->option[m->options].value = m->data + at;
+        m->option[m->options].at = at;
         m->option[m->options++].len = len;
         at += len;
     }
@@ -349,7 +349,7 @@ int64_t net_option(const struct net_message *m, unsigned number) {
             continue;
         int64_t n = 0;
         for (size_t k = 0; k < m->option[i].len && k < 4; k++)
-            n = n << 8 | m->option[i].value[k];
+            n = n << 8 | m->data[m->option[i].at + k];
         return n;
     }
     return -1;

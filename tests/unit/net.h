@@ -88,6 +88,7 @@ void net_coap_block(struct net_coap *m, unsigned number, uint32_t num, bool more
 void net_coap_path(struct net_coap *m, const char *path);
 void net_coap_payload(struct net_coap *m, const void *data, size_t len);
 
+/* Offsets into data, so that it can be copied. */
 struct net_message {
     unsigned type, code;
     uint16_t mid;
@@ -96,11 +97,9 @@ struct net_message {
     size_t options;
     struct {
         unsigned number;
-        const unsigned char *value;
-        size_t len;
+        size_t at, len;
     } option[32];
-    const unsigned char *payload;
-    size_t payload_len;
+    size_t payload_at, payload_len;
     unsigned char data[2048];
     size_t len;
 };
