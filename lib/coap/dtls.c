@@ -39,6 +39,8 @@
 #define DTLS_CCM8_ID 0xc0ae
 /* RFC 7925 section 4.4.4 asks for chains of three below the anchor. */
 #define DTLS_DEPTH_MAX 8
+/* Bytes of certificates that a peer may send before anything of it has been verified. */
+#define DTLS_CERTIFICATES_MAX 32768
 
 typedef int dtls_security_fn(const SSL *ssl, const SSL_CTX *ctx, int op, int bits, int nid,
                              void *other, void *ex);
@@ -131,6 +133,7 @@ static int dtls_set_policy(struct dtls *dtls, const struct dtls_config *config,
                                  SSL_OP_NO_ENCRYPT_THEN_MAC);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN);
+    SSL_CTX_set_max_cert_list(ctx, DTLS_CERTIFICATES_MAX);
     /* Arrays, because OpenSSL's macros cast the const of a literal away. */
     char curves[] = DTLS_CURVES, sigalgs[] = DTLS_SIGALGS;
     /* Without one, a client that asks to resume is answered with a fatal alert. */
@@ -243,6 +246,14 @@ static coap_dtls_pki_t dtls_pki(const struct dtls *dtls) {
         .client_sni = dtls->sni,
         .pki_key.key_type = COAP_PKI_KEY_PEM,
     };
+}
+
+/* libcoap asks SSL_get_error() without having emptied the thread's error queue before, so an error
+ * that another connection left there (a stranger's failed handshake will do) reads as the end of
+ * this one. One call takes one datagram off each socket, so this is often enough. */
+void dtls_process(struct dtls *dtls) {
+    ERR_clear_error();
+    coap_io_process(dtls->coap, COAP_IO_NO_WAIT);
 }
 
 coap_session_t *dtls_connect(struct dtls *dtls, const coap_address_t *peer) {

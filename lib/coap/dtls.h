@@ -34,6 +34,9 @@ coap_context_t *dtls_coap(const struct dtls *dtls);
 SSL_CTX *dtls_ssl_ctx(const struct dtls *dtls);
 struct verdict *dtls_verdict(struct dtls *dtls);
 
+/* coap_io_process() without waiting, and without errors of OpenSSL that others left behind. */
+void dtls_process(struct dtls *dtls);
+
 /* Sends the first datagram of a handshake, from a fresh port; NULL on failure. */
 coap_session_t *dtls_connect(struct dtls *dtls, const coap_address_t *peer);
 /* Opens the socket; -EADDRNOTAVAIL and the like. */

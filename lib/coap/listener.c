@@ -91,19 +91,21 @@ static void listener_drop_peer(struct estc_listener *l, struct peer *peer) {
     peer_free(peer);
 }
 
-/* Strangers can cause this at will. */
+/* Strangers can cause this at will. session is NULL when libcoap has freed it already, as it does
+ * without an event when the very first message of a handshake is refused. */
 static void listener_log_refusal(struct estc_listener *l, coap_session_t *session) {
     struct verdict *v = dtls_verdict(l->dtls);
     unsigned long missed;
     verdict_take_queue(v);
-    if (ration_allows(&l->refusals, &missed)) {
+    if ((session || v->alert_sent >= 0) && ration_allows(&l->refusals, &missed)) {
         struct verdict_view view = {.now = clock_real()};
         struct estc_error err = {0};
         char address[RESOLVE_TEXT_MAX];
         if (missed > 0)
             log_notice("%lu more failed handshakes were not logged", missed);
         verdict_error(v, &view, &err);
-        log_notice("client %s: %s", listener_address(session, address), err.text);
+        log_notice("client %s: %s", session ? listener_address(session, address) : "unknown",
+                   err.text);
     }
     verdict_clear(v);
 }
@@ -282,7 +284,8 @@ void estc_listener_prepare(struct estc_listener *l) {
 }
 
 void estc_listener_process(struct estc_listener *l) {
-    coap_io_process(dtls_coap(l->dtls), COAP_IO_NO_WAIT);
+    dtls_process(l->dtls);
+    listener_log_refusal(l, NULL);
 }
 
 uint16_t estc_listener_port(const struct estc_listener *l) {

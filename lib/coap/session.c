@@ -30,6 +30,7 @@
 #define SESSION_BLOCK_DEFAULT 1024
 /* poll() does not count the time of a suspended machine; deadlines do. */
 #define SESSION_POLL_MAX_MS 5000
+#define SESSION_DRAIN_MAX 32
 /* A port that refuses may be a server that restarts: ask this often, this far apart. */
 #define SESSION_ROUNDS 3
 #define SESSION_ROUND_MS 1000
@@ -55,8 +56,15 @@ int session_pump(struct session *s, const struct estc_wait *wait, int64_t until,
         return estc_error_set(err, -errno, "poll: %s", strerror(errno));
     if (n > 0 && fds[1].revents)
         return estc_error_set(err, ESTC_E_CANCELLED, "%s: cancelled", s->name);
-    coap_io_process(coap, COAP_IO_NO_WAIT);
+    dtls_process(s->dtls);
     return 0;
+}
+
+/* Takes in what came since the last request: a close_notify above all. */
+static void session_drain(struct session *s) {
+    struct pollfd fd = {.fd = coap_context_get_coap_fd(dtls_coap(s->dtls)), .events = POLLIN};
+    for (int i = 0; i < SESSION_DRAIN_MAX && s->state == SESSION_UP && poll(&fd, 1, 0) > 0; i++)
+        dtls_process(s->dtls);
 }
 
 static int session_sleep(struct session *s, const struct estc_wait *wait, int64_t ms,
@@ -268,9 +276,8 @@ static int session_op_request(struct estc_transport *t, const struct estc_reques
                               struct estc_error *err) {
     struct session *s = (struct session *)t;
     for (bool again = request->method == ESTC_GET;; again = false) {
-        /* A close_notify may have come since the last request. */
         if (s->state == SESSION_UP)
-            coap_io_process(dtls_coap(s->dtls), COAP_IO_NO_WAIT);
+            session_drain(s);
         int r = session_connect(s, wait, err);
         if (!r)
             r = exchange_run(s, request, wait, response, err);

@@ -489,6 +489,21 @@ static void noise_inside_the_connection(void **state) {
     net_close(ssl);
 }
 
+/* OpenSSL's error queue belongs to the thread, not to a connection: what a stranger's failed
+ * handshake leaves there must not look like an error of the next one who sends something. */
+static void failure_of_one_is_not_the_end_of_another(void **state) {
+    (void)state;
+    SSL *ssl = dial(&pki.client);
+    struct net_tls bad = {
+        .id = &pki.client, .suites = "ECDHE-ECDSA-AES128-SHA256", .version = DTLS1_2_VERSION};
+    assert_null(net_connect(server.port, &bad, NULL));
+    static const unsigned char junk[] = {23, 0xfe, 0xfd, 0, 1};
+    assert_int_equal(send(SSL_get_fd(ssl), junk, sizeof(junk), 0), sizeof(junk));
+    struct net_coap m = request(1, "/size/1");
+    assert_int_equal(exchange(ssl, &m).code, NET_CODE(2, 5));
+    net_close(ssl);
+}
+
 static int udp_to_server(void) {
     int fd = socket(AF_INET6, SOCK_DGRAM, 0);
     struct sockaddr_in6 to = {.sin6_family = AF_INET6, .sin6_port = htons(server.port)};
@@ -604,6 +619,7 @@ int main(void) {
         TEST(b13_post_is_carried_out_once),
         TEST(block1_and_block2),
         TEST(noise_inside_the_connection),
+        TEST(failure_of_one_is_not_the_end_of_another),
         TEST(t01_plain_coap_is_not_served),
         TEST(z03_strangers_do_not_block_the_door),
         TEST(idle_connection_is_dropped),
