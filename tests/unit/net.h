@@ -10,13 +10,24 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <openssl/ssl.h>
 
 #include <estc/key.h>
 #include <estc/listener.h>
 #include <estc/trust.h>
+
+/* For what runs in a child process, where cmocka's assertions do not work. */
+#define NET_CHECK(what)                                                \
+    do {                                                               \
+        if (!(what)) {                                                 \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what); \
+            _exit(70);                                                 \
+        }                                                              \
+    } while (0)
 
 /* Somebody with a key. */
 struct net_id {
@@ -34,6 +45,10 @@ struct estc_trust *net_trust(const struct net_id *root);
 
 /* A UDP port that is free on all addresses. */
 uint16_t net_port(void);
+
+/* A socket bound to that port of all addresses; one connected to it on loopback. */
+int net_socket(uint16_t port);
+int net_upstream(uint16_t port);
 
 /* A child process that runs until told to stop; its exit status must be 0, sanitizers included. */
 struct net_child {
