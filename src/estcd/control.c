@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The control interface: one table of methods, and those who follow. A follower is a call that is
+ * kept; it hears of one identity until the attempt ends, or of everything until it goes away. It is
+ * never waited for.
+ */
+#include "control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/fs.h"
+#include "base/text.h"
+#include "common/ctlserver.h"
+#include "control_json.h"
+#include "ctl/json.h"
+
+#define CACERTS_MAX (256 * 1024)
+
+struct follower {
+    struct control *control;
+    struct ctl_call *call;
+    char *id; /* NULL: everything */
+    struct follower *next;
+};
+
+struct control {
+    struct manager *manager;
+    struct ctlserver *server;
+    struct follower *followers;
+};
+
+/* --- followers --- */
+
+static void follower_remove(struct follower *follower) {
+    for (struct follower **at = &follower->control->followers; *at; at = &(*at)->next)
+        if (*at == follower) {
+            *at = follower->next;
+            break;
+        }
+    ctl_call_on_dead(follower->call, NULL, NULL);
+    ctl_call_unref(follower->call);
+    free(follower->id);
+    free(follower);
+}
+
+static void on_follower_dead(struct ctl_call *call, void *arg) {
+    (void)call;
+    follower_remove(arg);
+}
+
+static int follow(struct control *control, struct ctl_call *call, const char *id) {
+    struct follower *follower = calloc(1, sizeof(*follower));
+    char *copy = id ? strdup(id) : NULL;
+    if (!follower || (id && !copy)) {
+        free(follower);
+        free(copy);
+        return -ENOMEM;
+    }
+    *follower = (struct follower){
+        .control = control, .call = ctl_call_ref(call), .id = copy, .next = control->followers};
+    control->followers = follower;
+    ctl_call_on_dead(call, on_follower_dead, follower);
+    return 0;
+}
+
+static bool ends_attempt(enum manager_event_kind kind) {
+    switch (kind) {
+    case MANAGER_ISSUED:
+    case MANAGER_FAILED:
+    case MANAGER_PENDING:
+    case MANAGER_CONFIG:
+    case MANAGER_NOT_DUE:
+        return true;
+    case MANAGER_STARTED:
+    case MANAGER_STEP:
+    case MANAGER_RELOADED:
+    case MANAGER_RELOAD_FAILED:
+    case MANAGER_EVENT_MAX_:
+        break;
+    }
+    return false;
+}
+
+static json_t *event_and_identity(const struct control *control,
+                                  const struct manager_event *event) {
+    return json_pack("{s:o, s:o}", "event", control_event(event), "identity",
+                     control_identity(control->manager, event->member));
+}
+
+/* One event to one follower; it may be gone afterwards. */
+static void tell_follower(struct follower *follower, const struct manager_event *event) {
+    struct control *control = follower->control;
+    if (!follower->id) {
+        ctl_call_reply(follower->call, json_pack("{s:o}", "event", control_event(event)), true);
+        return;
+    }
+    if (event->kind == MANAGER_RELOADED && !manager_find(control->manager, follower->id)) {
+        ctl_call_error(follower->call, "NoSuchIdentity", json_pack("{s:s}", "id", follower->id));
+        follower_remove(follower);
+        return;
+    }
+    if (!event->member || strcmp(member_identity(event->member)->config->id, follower->id) != 0)
+        return;
+    if (ends_attempt(event->kind)) {
+        ctl_call_reply(follower->call, event_and_identity(control, event), false);
+        follower_remove(follower);
+    } else {
+        ctl_call_reply(follower->call, json_pack("{s:o}", "event", control_event(event)), true);
+    }
+}
+
+static void on_event(const struct manager_event *event, void *arg) {
+    struct control *control = arg;
+    struct follower *next;
+    for (struct follower *f = control->followers; f; f = next) {
+        next = f->next;
+        tell_follower(f, event);
+    }
+}
+
+/* --- methods --- */
+
+/* The member that a call names, or NULL and the call is answered. */
+static struct member *named_member(struct control *control, struct ctl_call *call,
+                                   const json_t *params) {
+    const char *id = json_string_value(json_object_get(params, "id"));
+    struct member *member = manager_find(control->manager, id);
+    if (!member)
+        ctl_call_error(call, "NoSuchIdentity", json_pack("{s:s}", "id", id));
+    return member;
+}
+
+static void handle_list(struct ctl_call *call, json_t *params, void *arg) {
+    (void)params;
+    const struct control *control = arg;
+    json_t *list = json_array();
+    for (size_t i = 0; i < manager_count(control->manager); i++)
+        json_array_append_new(list,
+                              control_identity(control->manager, manager_at(control->manager, i)));
+    ctl_call_reply(call, json_pack("{s:o}", "identities", list), false);
+}
+
+static void handle_show(struct ctl_call *call, json_t *params, void *arg) {
+    struct control *control = arg;
+    const struct member *member = named_member(control, call, params);
+    if (member)
+        ctl_call_reply(call,
+                       json_pack("{s:o}", "identity", control_identity(control->manager, member)),
+                       false);
+}
+
+/* Enroll and Renew. With `more` the follower hears everything, the end included. */
+static void ask(struct control *control, struct ctl_call *call, const json_t *params,
+                enum schedule_action action) {
+    struct member *member = named_member(control, call, params);
+    if (!member)
+        return;
+    const char *id = member_identity(member)->config->id;
+    bool more = ctl_call_wants_more(call);
+    enum manager_event_kind kind = MANAGER_STARTED;
+    _cleanup(freep) char *text = NULL;
+    if (more && follow(control, call, id))
+        return;
+    int rc = manager_ask(control->manager, member, action,
+                         json_is_true(json_object_get(params, "force")), &kind, &text);
+    const struct manager_event event = {
+        .kind = kind,
+        .member = member,
+        .text = text ? text : schedule_action_names[member_plan(member)->action],
+    };
+    if (rc == -ENOENT) {
+        ctl_call_error(call, "NoCertificate", json_pack("{s:s}", "id", id));
+    } else if (!more || kind == MANAGER_NOT_DUE) {
+        ctl_call_reply(call, event_and_identity(control, &event), false);
+    } else {
+        return; /* the follower is told, or has been */
+    }
+    for (struct follower *f = control->followers; more && f; f = f->next)
+        if (f->call == call) {
+            follower_remove(f);
+            break;
+        }
+}
+
+static void handle_enroll(struct ctl_call *call, json_t *params, void *arg) {
+    ask(arg, call, params, SCHEDULE_ENROLL);
+}
+
+static void handle_renew(struct ctl_call *call, json_t *params, void *arg) {
+    ask(arg, call, params, SCHEDULE_RENEW);
+}
+
+static void handle_cacerts(struct ctl_call *call, json_t *params, void *arg) {
+    struct control *control = arg;
+    const struct member *member = named_member(control, call, params);
+    if (!member)
+        return;
+    const char *id = member_identity(member)->config->id;
+    _cleanup(freep) char *path =
+        store_path(manager_config(control->manager)->state_directory, id, "cacerts.pem");
+    _cleanup(estc_buf_clear) struct estc_buf pem = {0};
+    if (!path || fs_read(AT_FDCWD, path, CACERTS_MAX, &pem, NULL, NULL) || pem.len == 0)
+        ctl_call_error(call, "NoCertificate", json_pack("{s:s}", "id", id));
+    else
+        ctl_call_reply(call, json_pack("{s:s%}", "pem", (const char *)pem.data, pem.len), false);
+}
+
+static void handle_reload(struct ctl_call *call, json_t *params, void *arg) {
+    (void)params;
+    struct control *control = arg;
+    _cleanup(conf_errors_clear) struct conf_errors errors = {0};
+    int rc = manager_reload(control->manager, &errors);
+    if (!rc) {
+        ctl_call_reply(
+            call, json_pack("{s:I}", "identities", (json_int_t)manager_count(control->manager)),
+            false);
+        return;
+    }
+    json_t *lines = json_array();
+    for (char *const *line = errors.lines; line && *line; line++)
+        json_array_append_new(lines, json_string(*line));
+    if (!errors.lines)
+        json_array_append_new(lines, json_string("out of memory"));
+    ctl_call_error(call, "ConfigInvalid", json_pack("{s:o}", "errors", lines));
+}
+
+static void handle_events(struct ctl_call *call, json_t *params, void *arg) {
+    (void)params;
+    follow(arg, call, NULL); /* out of memory: the call is given back unanswered, which is said */
+}
+
+/* --- the table --- */
+
+static const struct ctl_field no_fields[] = {{NULL}};
+static const struct ctl_field id_field[] = {{"id", CTL_STRING}, {NULL}};
+static const struct ctl_field ask_fields[] = {
+    {"id", CTL_STRING}, {"force", CTL_BOOL, .optional = true}, {NULL}};
+static const struct ctl_field list_out[] = {{"identities", CTL_OBJECTS, .type_name = "Identity"},
+                                            {NULL}};
+static const struct ctl_field show_out[] = {{"identity", CTL_OBJECT, .type_name = "Identity"},
+                                            {NULL}};
+static const struct ctl_field ask_out[] = {
+    {"event", CTL_OBJECT, .optional = true, .type_name = "Event"},
+    {"identity", CTL_OBJECT, .optional = true, .type_name = "Identity"},
+    {NULL},
+};
+static const struct ctl_field event_out[] = {{"event", CTL_OBJECT, .type_name = "Event"}, {NULL}};
+static const struct ctl_field pem_out[] = {{"pem", CTL_STRING}, {NULL}};
+static const struct ctl_field count_out[] = {{"identities", CTL_INT}, {NULL}};
+static const struct ctl_field errors_field[] = {{"errors", CTL_STRINGS}, {NULL}};
+static const struct ctl_field group_field[] = {{"group", CTL_STRING}, {NULL}};
+
+static const struct ctl_method methods[] = {
+    {.name = "List",
+     .in = no_fields,
+     .out = list_out,
+     .handle = handle_list,
+     .doc = "All identities, in order of their ids."},
+    {.name = "Show",
+     .in = id_field,
+     .out = show_out,
+     .handle = handle_show,
+     .doc = "One identity."},
+    {.name = "Enroll",
+     .changes = true,
+     .in = ask_fields,
+     .out = ask_out,
+     .handle = handle_enroll,
+     .doc = "Enrolls now with the birth certificate. With 'more' each step is told, the end last."},
+    {.name = "Renew",
+     .changes = true,
+     .in = ask_fields,
+     .out = ask_out,
+     .handle = handle_renew,
+     .doc = "Renews now with the current certificate. With 'more' as Enroll."},
+    {.name = "CaCerts",
+     .in = id_field,
+     .out = pem_out,
+     .handle = handle_cacerts,
+     .doc = "The CA certificates that came with the current certificate."},
+    {.name = "Reload",
+     .changes = true,
+     .in = no_fields,
+     .out = count_out,
+     .handle = handle_reload,
+     .doc = "Reads the configuration again; answers when it is in force."},
+    {.name = "Events",
+     .more_only = true,
+     .in = no_fields,
+     .out = event_out,
+     .handle = handle_events,
+     .doc = "Everything that happens, until the caller goes away."},
+    {NULL},
+};
+
+static const struct ctl_error_type errors[] = {
+    {"NoSuchIdentity", id_field, "The configuration has no identity of that id."},
+    {"NoCertificate", id_field, "The identity has no certificate yet: enroll it first."},
+    {"ConfigInvalid", errors_field, "The configuration has errors; the old one stays in force."},
+    {"NotAllowed", group_field, "Changing needs membership of this group."},
+    {NULL},
+};
+
+const struct ctl_interface control_interface = {
+    .name = "org.estcd.control",
+    .doc = "Certificates that estcd keeps alive.",
+    .types = control_types,
+    .methods = methods,
+    .errors = errors,
+};
+
+static const struct ctl_service service = {
+    .vendor = "the estcd authors",
+    .product = "estcd",
+    .version = ESTC_VERSION,
+    .url = "https://www.rfc-editor.org/rfc/rfc9148",
+    .interface = &control_interface,
+    .read_group = "estc",
+    .change_group = "estc-admin",
+};
+
+/* --- life --- */
+
+struct control *control_free(struct control *control) {
+    if (!control)
+        return NULL;
+    manager_observe(control->manager, NULL, NULL);
+    ctlserver_free(control->server); /* its calls die, and the followers with them */
+    free(control);
+    return NULL;
+}
+
+/* The folder of the socket, where nobody else (tmpfiles, a socket unit) has made it. */
+static int make_folder(const char *path, struct estc_error *err) {
+    const char *slash = strrchr(path, '/');
+    if (!slash || slash == path)
+        return 0;
+    _cleanup(freep) char *folder = text_format("%.*s", (int)(slash - path), path);
+    return folder ? fs_mkdir_all(AT_FDCWD, folder, 0755, err)
+                  : estc_error_set(err, -ENOMEM, "out of memory");
+}
+
+int control_new(sd_event *event, struct manager *manager, int listen_fd, struct control **out,
+                struct estc_error *err) {
+    const char *path = manager_config(manager)->control_socket;
+    struct control *control = calloc(1, sizeof(*control));
+    if (!control)
+        return estc_error_set(err, -ENOMEM, "out of memory");
+    control->manager = manager;
+    int rc = listen_fd < 0 ? make_folder(path, err) : 0;
+    if (!rc)
+        rc = ctlserver_new(event, path, listen_fd, &service, control, &control->server, err);
+    if (rc) {
+        control_free(control);
+        return rc;
+    }
+    manager_observe(manager, on_event, control);
+    *out = control;
+    return 0;
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Identities and events as the control interface shows them, beside the tables that describe them.
+ * Times are RFC 3339 texts; what is not there is left out. */
+#include "control_json.h"
+
+#include <string.h>
+
+#include <estc/key.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "ctl/json.h"
+
+static const struct ctl_field certificate_fields[] = {
+    {"subject", CTL_STRING},
+    {"issuer", CTL_STRING},
+    {"serial", CTL_STRING},
+    {"sans", CTL_STRINGS},
+    {"key_type", CTL_STRING},
+    {"sha256", CTL_STRING},
+    {"not_before", CTL_STRING},
+    {"not_after", CTL_STRING},
+    {"issued_at", CTL_STRING},
+    {"generation", CTL_INT},
+    {NULL},
+};
+
+static const struct ctl_field identity_fields[] = {
+    {"id", CTL_STRING},
+    {"state", CTL_STRING},
+    {"url", CTL_STRING},
+    {"label", CTL_STRING, .optional = true},
+    {"subject", CTL_STRING},
+    {"sans", CTL_STRINGS},
+    {"key_type", CTL_STRING},
+    {"directory", CTL_STRING},
+    {"certificate", CTL_OBJECT, .optional = true, .type_name = "Certificate"},
+    {"next_action", CTL_STRING},
+    {"next_due", CTL_STRING},
+    {"next_why", CTL_STRING},
+    {"last_action", CTL_STRING, .optional = true},
+    {"last_result", CTL_STRING},
+    {"last_error", CTL_STRING, .optional = true},
+    {"last_attempt", CTL_STRING, .optional = true},
+    {"failures", CTL_INT},
+    {"exit_code", CTL_INT},
+    {NULL},
+};
+
+static const struct ctl_field event_fields[] = {
+    {"time", CTL_STRING},
+    {"kind", CTL_STRING},
+    {"id", CTL_STRING, .optional = true},
+    {"step", CTL_STRING, .optional = true},
+    {"text", CTL_STRING},
+    {NULL},
+};
+
+const struct ctl_named_type control_types[] = {
+    {"Certificate", certificate_fields},
+    {"Identity", identity_fields},
+    {"Event", event_fields},
+    {NULL},
+};
+
+static json_t *texts(char *const *list) {
+    json_t *array = json_array();
+    for (size_t i = 0; array && i < text_list_len(list); i++)
+        json_array_append_new(array, json_string(list[i]));
+    return array;
+}
+
+static json_t *certificate(const struct facts *facts) {
+    char before[CLOCK_TEXT_MAX], after[CLOCK_TEXT_MAX], issued[CLOCK_TEXT_MAX];
+    return json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:s, s:s, s:I}", "subject",
+                     facts->subject, "issuer", facts->issuer, "serial", facts->serial, "sans",
+                     texts(facts->sans), "key_type", facts->key_type, "sha256", facts->sha256,
+                     "not_before", clock_text(facts->not_before, before), "not_after",
+                     clock_text(facts->not_after, after), "issued_at",
+                     clock_text(facts->issued_at, issued), "generation",
+                     (json_int_t)facts->generation);
+}
+
+/* The plan, and what happened last. */
+static json_t *history(const struct member *member) {
+    const struct identity *identity = member_identity(member);
+    const struct store_attempts *attempts = &identity->attempts;
+    const struct schedule_plan *plan = member_plan(member);
+    char due[CLOCK_TEXT_MAX], last[CLOCK_TEXT_MAX];
+    bool tried = attempts->last_attempt != 0;
+    return json_pack("{s:s, s:s, s:s, s:s*, s:s, s:s*, s:s*, s:I, s:i}", "next_action",
+                     schedule_action_names[plan->action], "next_due", clock_text(plan->due, due),
+                     "next_why", plan->why, "last_action", attempts->last_action, "last_result",
+                     tried ? estc_status_name(attempts->last_result) : "none", "last_error",
+                     attempts->last_error, "last_attempt",
+                     tried ? clock_text(attempts->last_attempt, last) : NULL, "failures",
+                     (json_int_t)attempts->failures, "exit_code",
+                     identity_exit_code(identity, clock_real()));
+}
+
+json_t *control_identity(const struct manager *manager, const struct member *member) {
+    const struct identity *identity = member_identity(member);
+    const struct config_identity *config = identity->config;
+    _cleanup(freep) char *directory =
+        store_path(manager_config(manager)->state_directory, config->id, "");
+    _cleanup(json_freep) json_t *json =
+        json_pack("{s:s, s:s, s:s, s:s*, s:s, s:o, s:s, s:s}", "id", config->id, "state",
+                  identity_state_names[identity_state(identity, clock_real())], "url", config->url,
+                  "label", config->label, "subject", config->subject ? config->subject : "", "sans",
+                  texts(config->subject_alt_names), "key_type",
+                  estc_key_type_name((enum estc_key_type)config->key_type), "directory",
+                  directory ? directory : "");
+    _cleanup(json_freep) json_t *rest = history(member);
+    if (!json || !rest || json_object_update(json, rest) < 0)
+        return NULL;
+    if (identity->have_facts &&
+        json_object_set_new(json, "certificate", certificate(&identity->facts)) < 0)
+        return NULL;
+    return TAKE(json);
+}
+
+json_t *control_event(const struct manager_event *event) {
+    char now[CLOCK_TEXT_MAX];
+    return json_pack("{s:s, s:s, s:s*, s:s*, s:s}", "time", clock_text(clock_real(), now), "kind",
+                     manager_event_names[event->kind], "id",
+                     event->member ? member_identity(event->member)->config->id : NULL, "step",
+                     event->step, "text", event->text ? event->text : "");
+}

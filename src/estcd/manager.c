@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The manager's heart: all identities with their plans, one timer for the earliest, and the rule
+ * that not more than max_attempts workers run at once. A plan is made anew when something about its
+ * identity changes or the clock is set, never by polling.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-id128.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/text.h"
+#include "common/exitcode.h"
+#include "common/journal.h"
+#include "manager_internal.h"
+
+#define TIMER_ACCURACY_US 500000
+#define USEC 1000000ULL
+
+#define MANAGER_LABEL(name, label) [name] = label,
+const char *const manager_event_names[] = {MANAGER_EVENTS(MANAGER_LABEL)};
+#undef MANAGER_LABEL
+
+/* --- what can be asked of it --- */
+
+const struct config *manager_config(const struct manager *manager) {
+    return manager->config;
+}
+
+size_t manager_count(const struct manager *manager) {
+    return manager->n_members;
+}
+
+struct member *manager_at(const struct manager *manager, size_t i) {
+    return manager->members[i];
+}
+
+static int compare_member(const void *id, const void *member) {
+    return strcmp(id, (*(struct member *const *)member)->identity.config->id);
+}
+
+struct member *manager_find(const struct manager *manager, const char *id) {
+    struct member **found = manager->n_members == 0
+                                ? NULL
+                                : bsearch(id, manager->members, manager->n_members,
+                                          sizeof(struct member *), compare_member);
+    return found ? *found : NULL;
+}
+
+const struct identity *member_identity(const struct member *member) {
+    return &member->identity;
+}
+
+const struct schedule_plan *member_plan(const struct member *member) {
+    return &member->plan;
+}
+
+void manager_observe(struct manager *manager, manager_observer_fn observer, void *arg) {
+    manager->observer = observer;
+    manager->observer_arg = arg;
+}
+
+void manager_tell(struct manager *manager, const struct manager_event *event) {
+    if (manager->observer)
+        manager->observer(event, manager->observer_arg);
+}
+
+/* --- one member --- */
+
+void member_replan(struct member *member) {
+    identity_plan(&member->identity, member->manager->machine, clock_real(), &member->plan);
+}
+
+/* What the store says of it. A generation that cannot be used is for somebody to mend. */
+void member_load(struct member *member) {
+    struct identity *identity = &member->identity;
+    const char *state = member->manager->config->state_directory;
+    struct estc_error err = {0};
+    facts_clear(&identity->facts);
+    int rc = store_load_facts(state, identity->config->id, &identity->facts, &err);
+    identity->have_facts = rc == 0;
+    bool was_unfit = identity->store_unfit;
+    identity->store_unfit = rc != 0 && rc != -ENOENT;
+    struct store_attempts *attempts = &identity->attempts;
+    if (!identity->store_unfit) {
+        if (was_unfit)
+            store_attempts_clear(attempts);
+        return;
+    }
+    if (!was_unfit || !attempts->last_error || strcmp(attempts->last_error, err.text) != 0)
+        journal_error("%s: %s", identity->config->id, err.text);
+    free(attempts->last_error);
+    attempts->last_error = strdup(err.text);
+    attempts->failures++;
+    attempts->last_result = ESTC_E_CREDENTIAL;
+    attempts->last_attempt = clock_real();
+}
+
+static struct member *member_free(struct member *member) {
+    if (!member)
+        return NULL;
+    member_stop(member);
+    member_unwatch(member);
+    identity_clear(&member->identity);
+    free(member);
+    return NULL;
+}
+
+static struct member *member_new(struct manager *manager, const struct config_identity *config) {
+    struct member *member = calloc(1, sizeof(*member));
+    if (!member)
+        return NULL;
+    member->manager = manager;
+    member->fd = -1;
+    member->identity.config = config;
+    store_load_attempts(manager->config->state_directory, config->id, &member->identity.attempts);
+    member_load(member);
+    if (member->identity.store_unfit)
+        member_watch(member);
+    return member;
+}
+
+/* --- what is due --- */
+
+/* Its turn has come. */
+static void member_act(struct member *member) {
+    struct identity *identity = &member->identity;
+    member_replan(member); /* the plan may be old: what was to be renewed may have expired */
+    enum schedule_action action = member->wants_enroll ? SCHEDULE_ENROLL : member->plan.action;
+    if (identity->store_unfit && !identity->asked) {
+        member_load(member);
+        if (identity->store_unfit)
+            member_watch(member);
+        else
+            member_unwatch(member);
+        member_replan(member);
+        return;
+    }
+    if (action == SCHEDULE_REPAIR)
+        action = identity->have_facts && identity->facts.not_after > clock_real() ? SCHEDULE_RENEW
+                                                                                  : SCHEDULE_ENROLL;
+    member_start(member, action);
+}
+
+static void notify_status(const struct manager *manager, const struct member *next) {
+    int64_t now = clock_real();
+    size_t attention = 0;
+    for (size_t i = 0; i < manager->n_members; i++) {
+        int code = identity_exit_code(&manager->members[i]->identity, now);
+        attention += code != EXIT_DONE && code != EXIT_WORKING ? 1 : 0;
+    }
+    char when[CLOCK_TEXT_MAX];
+    _cleanup(freep) char *later =
+        next ? text_format("; next: %s %s %s", schedule_action_names[next->plan.action],
+                           next->identity.config->id, clock_text(next->plan.due, when))
+             : strdup("");
+    sd_notifyf(0, "STATUS=%zu identit%s, %zu need%s attention%s", manager->n_members,
+               manager->n_members == 1 ? "y" : "ies", attention, attention == 1 ? "s" : "",
+               later ? later : "");
+}
+
+/* Starts what is due while there are free places, earliest first; then sleeps until the next. */
+void manager_schedule(struct manager *manager) {
+    if (!manager->started)
+        return;
+    struct member *next;
+    for (;;) {
+        next = NULL;
+        for (size_t i = 0; i < manager->n_members; i++) {
+            struct member *m = manager->members[i];
+            if (!m->identity.working && (!next || m->plan.due < next->plan.due))
+                next = m;
+        }
+        if (!next || next->plan.due > clock_real() ||
+            manager->n_working >= manager->config->max_attempts)
+            break;
+        member_act(next);
+    }
+    notify_status(manager, next);
+    /* Without a free place the end of a worker brings us back here. */
+    bool wait = next && manager->n_working < manager->config->max_attempts;
+    if (wait)
+        sd_event_source_set_time(manager->timer, (uint64_t)next->plan.due * USEC);
+    sd_event_source_set_enabled(manager->timer, wait ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+}
+
+int manager_ask(struct manager *manager, struct member *member, enum schedule_action action,
+                bool force, enum manager_event_kind *kind, char **text) {
+    struct identity *identity = &member->identity;
+    int64_t now = clock_real();
+    char when[CLOCK_TEXT_MAX];
+    *kind = MANAGER_STARTED;
+    if (action == SCHEDULE_RENEW && !identity->have_facts && !identity->store_unfit)
+        return -ENOENT;
+    if (identity->working)
+        return 0;
+    member_replan(member);
+    if (!force && member->plan.action == SCHEDULE_POLL && member->plan.due > now) {
+        *kind = MANAGER_NOT_DUE;
+        *text = text_format("the CA has not decided yet and wants to be asked again at %s",
+                            clock_text(member->plan.due, when));
+        return 0;
+    }
+    if (!force && member->plan.action == SCHEDULE_RENEW && member->plan.due > now &&
+        identity->attempts.failures == 0) {
+        *kind = MANAGER_NOT_DUE;
+        *text = text_format("renewal is due at %s (%s)", clock_text(member->plan.due, when),
+                            member->plan.why);
+        return 0;
+    }
+    identity->asked = true;
+    member->wants_enroll = action == SCHEDULE_ENROLL && force;
+    member_replan(member);
+    manager_schedule(manager);
+    return 0;
+}
+
+/* --- clocks --- */
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *arg) {
+    (void)source;
+    (void)usec;
+    manager_schedule(arg);
+    return 0;
+}
+
+/* A timer that never fires, but is cancelled when somebody sets the clock. */
+static int arm_clock(struct manager *manager) {
+    const struct itimerspec never = {.it_value = {.tv_sec = (time_t)1 << 40}};
+    return timerfd_settime(manager->clock_fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never,
+                           NULL) < 0
+               ? -errno
+               : 0;
+}
+
+static int on_clock_set(sd_event_source *source, int fd, uint32_t revents, void *arg) {
+    (void)source;
+    (void)revents;
+    struct manager *manager = arg;
+    uint64_t ignored;
+    if (read(fd, &ignored, sizeof(ignored)) < 0 && errno != ECANCELED)
+        return 0;
+    arm_clock(manager);
+    journal_info("the clock was set; planning again");
+    for (size_t i = 0; i < manager->n_members; i++)
+        member_replan(manager->members[i]);
+    manager_schedule(manager);
+    return 0;
+}
+
+static int make_timers(struct manager *manager, struct estc_error *err) {
+    int rc = sd_event_add_time(manager->event, &manager->timer, CLOCK_REALTIME, 0,
+                               TIMER_ACCURACY_US, on_timer, manager);
+    if (rc >= 0)
+        rc = sd_event_source_set_enabled(manager->timer, SD_EVENT_OFF);
+    manager->clock_fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (rc >= 0)
+        rc = manager->clock_fd < 0 ? -errno : arm_clock(manager);
+    if (rc >= 0)
+        rc = sd_event_add_io(manager->event, &manager->clock_source, manager->clock_fd, EPOLLIN,
+                             on_clock_set, manager);
+    return rc < 0 ? estc_error_set(err, rc, "cannot make timers: %s", strerror(-rc)) : 0;
+}
+
+/* --- configuration --- */
+
+/* A member for each identity of the configuration: the old one where there is one. */
+static struct member **match_members(struct manager *manager, const struct config *config) {
+    size_t n = config_count(config);
+    struct member **members = calloc(n + 1, sizeof(struct member *));
+    for (size_t i = 0; members && i < n; i++)
+        members[i] = manager_find(manager, config_at(config, i)->id);
+    return members;
+}
+
+/* From here on nothing fails but memory for a new member, which then waits for the next reload. */
+static void take_members(struct manager *manager, struct member **members, struct config *config) {
+    size_t kept = 0;
+    for (size_t i = 0; i < manager->n_members; i++) {
+        struct member *m = manager->members[i];
+        if (!config_find(config, m->identity.config->id))
+            member_free(m);
+    }
+    struct config *old = manager->config;
+    manager->config = config;
+    for (size_t i = 0; i < config_count(config); i++) {
+        const struct config_identity *c = config_at(config, i);
+        struct member *m = members[i];
+        if (m) {
+            m->identity.config = c;
+            if (m->identity.attempts.last_result == ESTC_E_CREDENTIAL)
+                m->identity.asked = true; /* it may name other files now */
+            member_unwatch(m);
+        } else {
+            m = member_new(manager, c);
+        }
+        if (m) {
+            member_replan(m);
+            members[kept++] = m;
+        } else {
+            journal_error("%s: out of memory: reload again", c->id);
+        }
+    }
+    free(manager->members);
+    manager->members = members;
+    manager->n_members = kept;
+    config_free(old);
+}
+
+/* What cannot change while we run. */
+static void check_fixed(const struct manager *manager, const struct config *config,
+                        struct conf_errors *errors) {
+    const struct conf_origin where = {.file = manager->config_path, .line = 1};
+    if (strcmp(manager->config->state_directory, config->state_directory) != 0)
+        conf_error(errors, &where, "state_directory: a change needs a restart");
+    if (strcmp(manager->config->control_socket, config->control_socket) != 0)
+        conf_error(errors, &where, "control_socket: a change needs a restart");
+}
+
+int manager_reload(struct manager *manager, struct conf_errors *errors) {
+    struct config *config = NULL;
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
+               (unsigned long long)clock_boot_ms() * 1000ULL);
+    int rc = config_load(manager->config_path, &config, errors);
+    if (!rc)
+        check_fixed(manager, config, errors);
+    if (!rc && conf_errors_any(errors))
+        rc = ESTC_E_CONFIG;
+    struct member **members = rc ? NULL : match_members(manager, config);
+    if (!rc && !members)
+        rc = -ENOMEM;
+    if (rc) {
+        config_free(config);
+        for (char *const *line = errors->lines; line && *line; line++)
+            journal_error("reload: %s", *line);
+        journal_error("reload failed; the old configuration stays in force");
+    } else {
+        take_members(manager, members, config);
+        journal_set_level((enum estc_log_level)config->log_level);
+        journal_notice("configuration reloaded: %zu identities", manager->n_members);
+    }
+    const struct manager_event event = {
+        .kind = rc ? MANAGER_RELOAD_FAILED : MANAGER_RELOADED,
+        .text = rc ? (errors->lines ? errors->lines[0] : "out of memory") : "in force",
+    };
+    manager_tell(manager, &event);
+    sd_notify(0, "READY=1");
+    manager_schedule(manager);
+    return rc;
+}
+
+/* --- life --- */
+
+static int lock_state(struct manager *manager, struct estc_error *err) {
+    const char *state = manager->config->state_directory;
+    _cleanup(freep) char *path = text_format("%s/lock", state);
+    if (!path)
+        return estc_error_set(err, -ENOMEM, "out of memory");
+    manager->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (manager->lock_fd < 0)
+        return estc_error_set(err, -errno, "cannot open %s: %m", path);
+    if (flock(manager->lock_fd, LOCK_EX | LOCK_NB) < 0)
+        return estc_error_set(err, -EBUSY,
+                              "another estcd works in %s: stop it, or name another "
+                              "state_directory",
+                              state);
+    return 0;
+}
+
+/* The machine id, hashed so that it does not become known; a host's name where there is none. */
+static char *machine_seed(void) {
+    const sd_id128_t application =
+        SD_ID128_MAKE(5e, 57, cd, 00, 91, 48, 4a, 11, 8e, 0d, 7c, 52, 1f, 3b, a6, 90);
+    sd_id128_t id;
+    char text[SD_ID128_STRING_MAX];
+    if (sd_id128_get_machine_app_specific(application, &id) >= 0)
+        return strdup(sd_id128_to_string(id, text));
+    char host[256] = "";
+    gethostname(host, sizeof(host) - 1);
+    return strdup(host);
+}
+
+struct manager *manager_free(struct manager *manager) {
+    if (!manager)
+        return NULL;
+    manager->started = false;
+    for (size_t i = 0; i < manager->n_members; i++)
+        member_free(manager->members[i]);
+    free(manager->members);
+    sd_event_source_disable_unref(manager->timer);
+    sd_event_source_disable_unref(manager->clock_source);
+    fs_closep(&manager->clock_fd);
+    fs_closep(&manager->lock_fd);
+    config_free(manager->config);
+    free(manager->config_path);
+    free(manager->machine);
+    sd_event_unref(manager->event);
+    free(manager);
+    return NULL;
+}
+
+CLEANUP_DEFINE(struct manager *, manager_freep, manager_free);
+
+static int load_members(struct manager *manager, struct estc_error *err) {
+    size_t n = config_count(manager->config);
+    manager->members = calloc(n + 1, sizeof(struct member *));
+    for (size_t i = 0; manager->members && i < n; i++) {
+        struct member *m = member_new(manager, config_at(manager->config, i));
+        if (!m)
+            return estc_error_set(err, -ENOMEM, "out of memory");
+        manager->members[manager->n_members++] = m;
+        member_replan(m);
+    }
+    return manager->members ? 0 : estc_error_set(err, -ENOMEM, "out of memory");
+}
+
+int manager_new(sd_event *event, const char *config_path, struct config *config,
+                struct manager **out, struct estc_error *err) {
+    _cleanup(manager_freep) struct manager *manager = calloc(1, sizeof(*manager));
+    if (!manager) {
+        config_free(config);
+        return estc_error_set(err, -ENOMEM, "out of memory");
+    }
+    manager->event = sd_event_ref(event);
+    manager->config = config;
+    manager->lock_fd = manager->clock_fd = -1;
+    manager->config_path = strdup(config_path);
+    manager->machine = machine_seed();
+    if (!manager->config_path || !manager->machine)
+        return estc_error_set(err, -ENOMEM, "out of memory");
+    int rc = store_prepare(config->state_directory, err);
+    if (!rc)
+        rc = lock_state(manager, err);
+    if (!rc)
+        rc = make_timers(manager, err);
+    if (!rc)
+        rc = load_members(manager, err);
+    if (rc)
+        return rc;
+    *out = TAKE(manager);
+    return 0;
+}
+
+void manager_start(struct manager *manager) {
+    manager->started = true;
+    manager_schedule(manager);
+}

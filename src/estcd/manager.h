@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The manager: which identities there are, what is due, and the workers that do it. Everything runs
+ * in one sd-event loop; nothing here blocks on a network or holds a key.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <systemd/sd-event.h>
+
+#include <estc/error.h>
+
+#include "config.h"
+#include "identity.h"
+
+struct manager;
+struct member; /* one identity in the manager's care */
+
+/* X(name, label): what can be told of an identity or of the daemon. */
+#define MANAGER_EVENTS(X)           \
+    X(MANAGER_STARTED, "started")   \
+    X(MANAGER_STEP, "step")         \
+    X(MANAGER_ISSUED, "issued")     \
+    X(MANAGER_FAILED, "failed")     \
+    X(MANAGER_PENDING, "pending")   \
+    X(MANAGER_CONFIG, "config")     \
+    X(MANAGER_NOT_DUE, "not-due")   \
+    X(MANAGER_RELOADED, "reloaded") \
+    X(MANAGER_RELOAD_FAILED, "reload-failed")
+
+#define MANAGER_ENUM(name, label) name,
+enum manager_event_kind { MANAGER_EVENTS(MANAGER_ENUM) MANAGER_EVENT_MAX_ };
+#undef MANAGER_ENUM
+extern const char *const manager_event_names[];
+
+struct manager_event {
+    enum manager_event_kind kind;
+    const struct member *member; /* NULL: the daemon's */
+    const char *step;            /* with MANAGER_STEP */
+    const char *text;
+};
+typedef void (*manager_observer_fn)(const struct manager_event *event, void *arg);
+
+/* Takes config. Refuses a state folder that another daemon works in. */
+int manager_new(sd_event *event, const char *config_path, struct config *config,
+                struct manager **out, struct estc_error *err);
+/* Ends all workers. */
+struct manager *manager_free(struct manager *manager);
+
+/* The first look at what is due; from then on by itself. */
+void manager_start(struct manager *manager);
+
+/* At most one observer. */
+void manager_observe(struct manager *manager, manager_observer_fn observer, void *arg);
+
+/* Reads the configuration again and puts it in force, or ESTC_E_CONFIG and everything that is wrong
+ * with it; then the old one stays. */
+int manager_reload(struct manager *manager, struct conf_errors *errors);
+
+const struct config *manager_config(const struct manager *manager);
+size_t manager_count(const struct manager *manager);
+struct member *manager_at(const struct manager *manager, size_t i); /* sorted by id */
+struct member *manager_find(const struct manager *manager, const char *id);
+
+const struct identity *member_identity(const struct member *member);
+const struct schedule_plan *member_plan(const struct member *member);
+
+/*
+ * Somebody wants an identity enrolled or renewed now. MANAGER_STARTED: an attempt begins or runs
+ * already; MANAGER_NOT_DUE: there is nothing to do unless `force`, text says why. -ENOENT: a
+ * renewal without a certificate.
+ */
+int manager_ask(struct manager *manager, struct member *member, enum schedule_action action,
+                bool force, enum manager_event_kind *kind, char **text);

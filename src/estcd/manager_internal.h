@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of the manager share; nobody else includes this. */
+#pragma once
+
+#include "base/cleanup.h"
+#include "manager.h"
+#include "worker.h"
+
+#define MEMBER_WATCHES 5
+
+struct member {
+    struct manager *manager;
+    struct identity identity;
+    struct schedule_plan plan; /* as of the last change */
+    bool wants_enroll;         /* asked for /sen although a renewal would do */
+
+    /* while a worker runs */
+    pid_t pid;
+    int fd;
+    sd_event_source *child_source, *message_source;
+    enum schedule_action action;
+    bool have_result;
+    struct attempt_result result;
+
+    /* while a file is unfit */
+    sd_event_source *watches[MEMBER_WATCHES];
+};
+
+struct manager {
+    sd_event *event;
+    char *config_path;
+    struct config *config;
+    char *machine; /* tells this machine from its clones */
+    int lock_fd;
+    struct member **members; /* sorted by id */
+    size_t n_members;
+    unsigned n_working;
+    sd_event_source *timer, *clock_source;
+    int clock_fd;
+    bool started;
+    manager_observer_fn observer;
+    void *observer_arg;
+};
+
+/* manager.c */
+void member_replan(struct member *member);
+void manager_schedule(struct manager *manager);
+void manager_tell(struct manager *manager, const struct manager_event *event);
+void member_load(struct member *member);
+
+/* manager_worker.c */
+void member_start(struct member *member, enum schedule_action action);
+void member_stop(struct member *member); /* without a result */
+
+/* manager_watch.c */
+void member_watch(struct member *member);
+void member_unwatch(struct member *member);

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One worker from start to end, as the manager sees it: messages in, an outcome that is written
+ * down, logged once and told. A worker that dies without a word is a failure like any other.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/text.h"
+#include "common/journal.h"
+#include "manager_internal.h"
+
+static void tell(const struct member *member, enum manager_event_kind kind, const char *step,
+                 const char *text) {
+    const struct manager_event event = {
+        .kind = kind, .member = member, .step = step, .text = text ? text : ""};
+    manager_tell(member->manager, &event);
+}
+
+/* --- the outcome --- */
+
+static void log_issued(const struct member *member) {
+    const struct facts *facts = &member->identity.facts;
+    const char *id = member->identity.config->id;
+    char until[CLOCK_TEXT_MAX];
+    clock_text(facts->not_after, until);
+    _cleanup(freep) char *f_id = text_format("ESTC_IDENTITY=%s", id);
+    _cleanup(freep) char *f_serial = text_format("ESTC_SERIAL=%s", facts->serial);
+    _cleanup(freep) char *f_until = text_format("ESTC_NOT_AFTER=%s", until);
+    _cleanup(freep) char *f_subject = text_format("ESTC_SUBJECT=%s", facts->subject);
+    const char *const fields[] = {"ESTC_RESULT=ok", f_id, f_serial, f_until, f_subject, NULL};
+    journal_write(ESTC_LOG_NOTICE, fields, "%s: certificate %s for %s in force until %s", id,
+                  facts->serial, facts->subject, until);
+}
+
+static void log_failure(const struct member *member, enum manager_event_kind kind) {
+    const struct store_attempts *attempts = &member->identity.attempts;
+    const char *id = member->identity.config->id;
+    _cleanup(freep) char *f_id = text_format("ESTC_IDENTITY=%s", id);
+    _cleanup(freep) char *f_result =
+        text_format("ESTC_RESULT=%s", estc_status_name(attempts->last_result));
+    _cleanup(freep) char *f_action = text_format("ESTC_ACTION=%s", attempts->last_action);
+    _cleanup(freep) char *f_failures = text_format("ESTC_FAILURES=%u", attempts->failures);
+    const char *const fields[] = {f_id, f_result, f_action, f_failures, NULL};
+    char when[CLOCK_TEXT_MAX];
+    journal_write(kind == MANAGER_PENDING ? ESTC_LOG_NOTICE : ESTC_LOG_WARNING, fields,
+                  "%s: %s: %s; next: %s at %s", id, attempts->last_action, attempts->last_error,
+                  schedule_action_names[member->plan.action], clock_text(member->plan.due, when));
+}
+
+/* What of the record an outcome changes. */
+static enum manager_event_kind record(struct member *member, const struct attempt_result *result) {
+    struct store_attempts *attempts = &member->identity.attempts;
+    int64_t now = clock_real();
+    free(attempts->last_error);
+    free(attempts->last_action);
+    attempts->last_action = strdup(schedule_action_names[member->action]);
+    attempts->last_error = result->code ? strdup(result->text ? result->text : "") : NULL;
+    attempts->last_result = result->code;
+    attempts->last_attempt = now;
+    if (result->code == ESTC_E_PENDING) {
+        attempts->failures = 0;
+        attempts->pending_until = now + result->retry_after;
+        return MANAGER_PENDING;
+    }
+    if (result->code == 0 || result->code == ESTC_E_REJECTED)
+        attempts->pending_until = 0;
+    attempts->failures = result->code ? attempts->failures + 1 : 0;
+    return !result->code                       ? MANAGER_ISSUED
+           : result->code == ESTC_E_CREDENTIAL ? MANAGER_CONFIG
+                                               : MANAGER_FAILED;
+}
+
+static void apply(struct member *member, const struct attempt_result *result) {
+    struct identity *identity = &member->identity;
+    struct estc_error err = {0};
+    enum manager_event_kind kind = record(member, result);
+    if (kind == MANAGER_ISSUED) {
+        identity->store_unfit = false;
+        member_load(member);
+    }
+    if (store_save_attempts(member->manager->config->state_directory, identity->config->id,
+                            &identity->attempts, &err))
+        journal_warning("%s: the attempt cannot be recorded: %s", identity->config->id, err.text);
+    member_unwatch(member);
+    if (kind == MANAGER_CONFIG || identity->store_unfit)
+        member_watch(member);
+    member_replan(member);
+    if (kind == MANAGER_ISSUED && identity->have_facts)
+        log_issued(member);
+    else
+        log_failure(member, kind);
+    char until[CLOCK_TEXT_MAX];
+    _cleanup(freep) char *text =
+        kind == MANAGER_ISSUED ? text_format("certificate %s valid until %s",
+                                             identity->facts.serial ? identity->facts.serial : "?",
+                                             clock_text(identity->facts.not_after, until))
+                               : NULL;
+    tell(member, kind, NULL, text ? text : identity->attempts.last_error);
+}
+
+/* --- the process --- */
+
+static void member_forget_worker(struct member *member) {
+    if (!member->identity.working)
+        return;
+    member->identity.working = false;
+    member->manager->n_working--;
+    member->pid = 0;
+    sd_event_source_disable_unref(member->child_source);
+    sd_event_source_disable_unref(member->message_source);
+    member->child_source = member->message_source = NULL;
+    fs_closep(&member->fd);
+}
+
+static void member_clear_result(struct member *member) {
+    free(member->result.text);
+    member->result = (struct attempt_result){0};
+    member->have_result = false;
+}
+
+void member_stop(struct member *member) {
+    if (member->identity.working) {
+        kill(member->pid, SIGKILL);
+        waitpid(member->pid, NULL, 0);
+    }
+    member_forget_worker(member);
+    member_clear_result(member);
+}
+
+static void take_message(struct member *member, struct worker_message *message) {
+    if (message->is_result) {
+        member_clear_result(member);
+        member->result = message->result;
+        member->have_result = true;
+        message->result = (struct attempt_result){0};
+        return;
+    }
+    _cleanup(freep) char *text =
+        text_format("%s%s%s", attempt_step_texts[message->step], message->text ? ": " : "",
+                    message->text ? message->text : "");
+    journal_debug("%s: %s", member->identity.config->id, text ? text : "");
+    tell(member, MANAGER_STEP, attempt_step_names[message->step], text);
+}
+
+/* All messages that are there; false when there will be no more. */
+static bool read_messages(struct member *member) {
+    char data[WORKER_MESSAGE_MAX + 1];
+    for (;;) {
+        ssize_t n = recv(member->fd, data, sizeof(data), 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 && errno == EAGAIN;
+        struct estc_error err = {0};
+        _cleanup(worker_message_clear) struct worker_message message = {0};
+        if (worker_message_parse(data, (size_t)n, &message, &err))
+            journal_warning("%s: %s", member->identity.config->id, err.text);
+        else
+            take_message(member, &message);
+    }
+}
+
+static int on_messages(sd_event_source *source, int fd, uint32_t revents, void *arg) {
+    (void)fd;
+    (void)revents;
+    if (!read_messages(arg))
+        sd_event_source_set_enabled(source, SD_EVENT_OFF); /* what is left is its end */
+    return 0;
+}
+
+/* A worker that said nothing at its end, in the same terms as one that did. */
+static void explain_death(struct member *member, const siginfo_t *si) {
+    member_clear_result(member);
+    bool timed_out = si->si_code != CLD_EXITED && si->si_status == SIGALRM;
+    member->result = (struct attempt_result){
+        .code = timed_out ? ESTC_E_TIMEOUT : -EIO,
+        .text = timed_out ? text_format("the attempt hung and was ended after attempt_timeout")
+                : si->si_code == CLD_EXITED
+                    ? text_format("the worker ended without a result (status %d)", si->si_status)
+                    : text_format("the worker was killed by signal %d (%s)", si->si_status,
+                                  strsignal(si->si_status)),
+    };
+}
+
+static int on_exit_of_worker(sd_event_source *source, const siginfo_t *si, void *arg) {
+    (void)source;
+    struct member *member = arg;
+    read_messages(member);
+    if (!member->have_result || si->si_code != CLD_EXITED || si->si_status != 0)
+        explain_death(member, si);
+    member_forget_worker(member);
+    struct attempt_result result = member->result;
+    member->result = (struct attempt_result){0};
+    member->have_result = false;
+    apply(member, &result);
+    free(result.text);
+    manager_schedule(member->manager);
+    return 0;
+}
+
+static int watch_worker(struct member *member) {
+    int rc = sd_event_add_child(member->manager->event, &member->child_source, member->pid, WEXITED,
+                                on_exit_of_worker, member);
+    return rc < 0 ? rc
+                  : sd_event_add_io(member->manager->event, &member->message_source, member->fd,
+                                    EPOLLIN, on_messages, member);
+}
+
+void member_start(struct member *member, enum schedule_action action) {
+    struct identity *identity = &member->identity;
+    const struct attempt_task task = {
+        .config = member->manager->config, .identity = identity->config, .action = action};
+    struct estc_error err = {0};
+    identity->asked = false;
+    member->wants_enroll = false;
+    member->action = action;
+    member_unwatch(member);
+    int rc = worker_start(&task, &member->pid, &member->fd, &err);
+    if (!rc) {
+        identity->working = true;
+        member->manager->n_working++;
+        rc = watch_worker(member);
+        if (rc < 0) {
+            member_stop(member);
+            estc_error_set(&err, rc, "cannot watch a worker: %s", strerror(-rc));
+        }
+    }
+    if (rc < 0) {
+        const struct attempt_result result = {.code = rc, .text = err.text};
+        apply(member, &result);
+        return;
+    }
+    journal_debug("%s: %s: worker %d", identity->config->id, schedule_action_names[action],
+                  (int)member->pid);
+    tell(member, MANAGER_STARTED, NULL, schedule_action_names[action]);
+}
