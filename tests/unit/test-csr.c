@@ -360,7 +360,7 @@ static void survives_truncation_and_mutation(void **state) {
          * RSA signature's algorithm, which OpenSSL does not look at. */
         _cleanup(x509_req_freep) X509_REQ *good = parse(&der);
         for (size_t at = 0; at < der.len; at++)
-            for (int bit = 0; bit < 8; bit += i == 0 ? 1 : 7) {
+            for (int bit = 0; bit < 8; bit += i == 0 ? 3 : 7) {
                 der.data[at] ^= (unsigned char)(1 << bit);
                 assert_refused_or_same(&der, good);
                 der.data[at] ^= (unsigned char)(1 << bit);
