@@ -21,7 +21,6 @@
 #include "common/conf_internal.h"
 
 #define CONF_FILE_MAX (16 * 1024 * 1024)
-#define CONF_DEPTH_MAX 32
 #define CONF_ERRORS_MAX 200
 
 /* One reading: the file, and where its errors go. */
@@ -32,11 +31,14 @@ struct reading {
 
 /* --- errors --- */
 
+/* One run shows all that is wrong, up to a number that nobody reads through. */
 static void add_error(struct conf_errors *errors, char *line) {
-    if (line && text_list_len(errors->lines) < CONF_ERRORS_MAX) {
-        text_clean_in_place(line);
-        text_list_add(&errors->lines, line); /* out of memory: one line less */
-    }
+    size_t n = text_list_len(errors->lines);
+    if (!line || n > CONF_ERRORS_MAX)
+        return;
+    text_clean_in_place(line);
+    /* Out of memory: one line less. */
+    text_list_add(&errors->lines, n < CONF_ERRORS_MAX ? line : "and more errors: mend these first");
 }
 
 static char *format_args(const char *fmt, va_list args) ESTC_PRINTF(1, 0);
@@ -56,18 +58,15 @@ void conf_error(struct conf_errors *errors, const struct conf_origin *where, con
     add_error(errors, line ? line : text);
 }
 
-static void reading_error(const struct reading *r, const config_setting_t *at, const char *fmt, ...)
+static void reading_error(const struct reading *r, unsigned line, const char *fmt, ...)
     ESTC_PRINTF(3, 4);
-static void reading_error(const struct reading *r, const config_setting_t *at, const char *fmt,
-                          ...) {
+static void reading_error(const struct reading *r, unsigned line, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
     _cleanup(freep) char *text = format_args(fmt, args);
     va_end(args);
-    _cleanup(freep) char *line =
-        text ? text_format("%s:%u: %s", r->file, at ? config_setting_source_line(at) : 1, text)
-             : NULL;
-    add_error(r->errors, line);
+    _cleanup(freep) char *whole = text ? text_format("%s:%u: %s", r->file, line, text) : NULL;
+    add_error(r->errors, whole);
 }
 
 void conf_errors_clear(struct conf_errors *errors) {
@@ -98,8 +97,8 @@ static char *set_list(const struct reading *r, const struct conf_key *key,
     for (size_t i = 0; i < more; i++) {
         config_setting_t *group = config_setting_get_elem(s, (unsigned)i);
         if (config_setting_type(group) != CONFIG_TYPE_GROUP) {
-            reading_error(r, group, "%s: expected a group { ... } as element %zu", key->name,
-                          i + 1);
+            reading_error(r, config_setting_source_line(group),
+                          "%s: expected a group { ... } as element %zu", key->name, i + 1);
             continue;
         }
         void *item = grown + list->n * key->item_size;
@@ -143,9 +142,11 @@ static void unknown_key(const struct reading *r, const config_setting_t *s,
     const char *name = config_setting_name(s);
     const char *nearest = conf_nearest(name, known);
     if (nearest)
-        reading_error(r, s, "unknown key '%s': did you mean '%s'?", name, nearest);
+        reading_error(r, config_setting_source_line(s), "unknown key '%.80s': did you mean '%s'?",
+                      name, nearest);
     else
-        reading_error(r, s, "unknown key '%s': remove it, or see the manual for the keys there are",
+        reading_error(r, config_setting_source_line(s),
+                      "unknown key '%.80s': remove it, or see the manual for the keys there are",
                       name);
 }
 
@@ -160,67 +161,31 @@ static void read_group(const struct reading *r, const config_setting_t *group,
         }
         _cleanup(freep) char *fault = set_value(r, key, s, target);
         if (fault)
-            reading_error(r, s, "%s: %s", key->name, fault);
+            reading_error(r, config_setting_source_line(s), "%s: %s", key->name, fault);
     }
     for (const struct conf_key *k = keys; k->name; k++)
         if (k->required && !config_setting_get_member(group, k->name))
-            reading_error(r, group, "'%s' is missing: add %s = %s", k->name, k->name,
-                          conf_type_words[k->type]);
+            reading_error(r, config_setting_source_line(group), "'%s' is missing: add %s = %s",
+                          k->name, k->name, conf_type_words[k->type]);
 }
 
 /* --- files --- */
 
-/* Brackets outside strings and comments, no deeper than libconfig's recursion should go. The line
- * of the fault, or 0. */
-static unsigned depth_fault(const char *text) {
-    unsigned depth = 0, line = 1;
-    for (const char *p = text; *p; p++) {
-        if (*p == '\n') {
-            line++;
-        } else if (*p == '#' || (p[0] == '/' && p[1] == '/')) {
-            p += strcspn(p, "\n");
-            p -= *p ? 0 : 1;
-            line += *p == '\n' ? 1 : 0;
-        } else if (p[0] == '/' && p[1] == '*') {
-            for (p += 2; *p && !(p[0] == '*' && p[1] == '/'); p++)
-                line += *p == '\n' ? 1 : 0;
-            p -= *p ? 0 : 1;
-        } else if (*p == '"') {
-            for (p++; *p && *p != '"'; p++) {
-                line += *p == '\n' ? 1 : 0;
-                if (*p == '\\' && p[1])
-                    p++;
-            }
-            p -= *p ? 0 : 1;
-        } else if (strchr("({[", *p) && ++depth > CONF_DEPTH_MAX) {
-            return line;
-        } else if (strchr(")}]", *p) && depth > 0) {
-            depth--;
-        }
-    }
-    return 0;
-}
-
 /* Form first, then the parser. True when config holds the file. */
 static bool parse_text(const struct reading *r, const struct estc_buf *text, config_t *config) {
-    const char *data = text->data ? (const char *)text->data : "";
-    if (memchr(data, '\0', text->len)) {
-        reading_error(r, NULL, "a NUL byte in the file: it is no text");
+    const char *data = (const char *)text->data;
+    unsigned line = 1;
+    const char *fault = memchr(data, '\0', text->len) ? "a NUL byte in the file: it is no text"
+                                                      : conf_text_fault(data, &line);
+    if (fault) {
+        reading_error(r, line, "%s", fault);
         return false;
     }
-    const struct conf_origin where = {.file = strdup(r->file), .line = depth_fault(data)};
-    if (where.line)
-        conf_error(r->errors, &where, "nested deeper than %d brackets", CONF_DEPTH_MAX);
-    free(where.file);
-    if (where.line)
-        return false;
     if (config_read_string(config, data) == CONFIG_TRUE)
         return true;
-    _cleanup(freep) char *line =
-        text_format("%s:%d: %s: check for a missing ';', quote or bracket on this line or the one "
-                    "before it",
-                    r->file, config_error_line(config), config_error_text(config));
-    add_error(r->errors, line);
+    reading_error(r, (unsigned)config_error_line(config),
+                  "%s: check for a missing ';', quote or bracket on this line or the one before it",
+                  config_error_text(config));
     return false;
 }
 
@@ -236,6 +201,9 @@ int conf_read_file(const char *path, const struct conf_key *keys, void *target,
         add_error(errors, err.text);
         return 0;
     }
+    /* libconfig takes a comment on the last line for a syntax error when no line feed ends it. */
+    if (estc_buf_append(&text, "\n", 1))
+        return -ENOMEM;
     _cleanup(config_destroy) config_t config = {0};
     config_init(&config);
     if (parse_text(&r, &text, &config))

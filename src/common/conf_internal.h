@@ -22,3 +22,6 @@ static inline void *conf_at(void *target, size_t offset) {
 char *conf_set_text(const struct conf_key *key, const char *file, const char *text, void *target);
 char *conf_set_setting(const struct conf_key *key, const char *file, const config_setting_t *s,
                        void *target);
+
+/* Why a text must not reach libconfig, and the line of it; NULL when it may. */
+const char *conf_text_fault(const char *text, unsigned *line);

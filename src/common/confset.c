@@ -6,17 +6,20 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "common/conf_internal.h"
+
+#define STRINGS_MAX 256
 
 const char *const conf_type_words[] = {
     [CONF_STRING] = "a string in double quotes",
     [CONF_PATH] = "a path in double quotes",
     [CONF_STRINGS] = "a list of strings: [ \"...\", \"...\" ]",
     [CONF_BOOL] = "true or false",
-    [CONF_INT] = "a whole number",
+    [CONF_INT] = "a whole number without quotes, like 4",
     [CONF_DURATION] = "a duration like \"90s\", \"15m\", \"12h\" or \"30d\"",
     [CONF_SIZE] = "a size like \"512\", \"16K\" or \"4M\"",
     [CONF_PERCENT] = "a share like \"66%\" or 0.66",
@@ -35,36 +38,36 @@ static int (*const number_parsers[])(const char *text, int64_t *out) = {
 static char *number_text(enum conf_type type, int64_t value) {
     if (type == CONF_DURATION)
         return conf_duration_text(value);
+    if (type == CONF_PERCENT && value % 10 == 0)
+        return text_format("%lld%%", (long long)(value / 10));
     if (type == CONF_PERCENT)
         return text_format("%lld.%lld%%", (long long)(value / 10), (long long)(value % 10));
     return text_format("%lld", (long long)value);
 }
 
-/* NULL when value may stand, else a malloc'd reason. */
-static char *range_fault(const struct conf_key *key, int64_t value) {
-    if (value >= key->min && value <= key->max)
-        return NULL;
+/* "TEXT CAUSE: it may be from A to B", malloc'd. */
+static char *number_fault(const struct conf_key *key, const char *text, const char *cause) {
     _cleanup(freep) char *min = number_text(key->type, key->min);
     _cleanup(freep) char *max = number_text(key->type, key->max);
-    return text_format("out of range: it may be from %s to %s", min, max);
+    return min && max ? text_format("%.80s %s: it may be from %s to %s", text, cause, min, max)
+                      : strdup("out of memory");
 }
 
-/* NULL and the value set, else a malloc'd reason. */
-static char *set_number(const struct conf_key *key, int64_t value, void *target) {
-    char *fault = range_fault(key, value);
-    if (!fault)
-        *(int64_t *)conf_at(target, key->offset) = value;
-    return fault;
+/* NULL and the value set, else a malloc'd reason; text is what stands in the file. */
+static char *set_number(const struct conf_key *key, int64_t value, const char *text, void *target) {
+    if (value < key->min || value > key->max)
+        return number_fault(key, text, "is out of range");
+    *(int64_t *)conf_at(target, key->offset) = value;
+    return NULL;
 }
 
 static char *set_number_text(const struct conf_key *key, const char *text, void *target) {
-    int64_t value;
+    int64_t value = INT64_MAX;
     int rc = number_parsers[key->type](text, &value);
-    if (rc == -ERANGE)
-        return text_format("\"%s\" is too large", text);
-    if (rc)
-        return text_format("\"%s\" is not %s", text, conf_type_words[key->type]);
-    return set_number(key, value, target);
+    if (!rc || rc == -ERANGE)
+        return set_number(key, value, text, target);
+    _cleanup(freep) char *cause = text_format("is not %s", conf_type_words[key->type]);
+    return cause ? number_fault(key, *text ? text : "\"\"", cause) : strdup("out of memory");
 }
 
 static char *set_choice(const struct conf_key *key, const char *text, void *target) {
@@ -73,7 +76,7 @@ static char *set_choice(const struct conf_key *key, const char *text, void *targ
             *(int *)conf_at(target, key->offset) = (int)key->min + i;
             return NULL;
         }
-    char *all = text_format("\"%s\" is none of", text);
+    char *all = text_format("\"%.80s\" is none of", text);
     for (int i = 0; all && key->choices[i]; i++) {
         char *more = text_format("%s%s %s", all, i ? "," : "", key->choices[i]);
         free(all);
@@ -92,25 +95,31 @@ static char *string_fault(const struct conf_key *key, const char *text) {
     return NULL;
 }
 
-/* path as it stands, or below the folder of the file that names it. */
+/* path as it stands, or below the folder of the file that names it; absolute in either case, so
+ * that it means the same wherever a process stands. */
 static char *resolve_path(const char *file, const char *path) {
     const char *slash = file ? strrchr(file, '/') : NULL;
-    if (*path == '/' || !slash)
+    if (*path == '/' || !file)
         return strdup(path);
-    return text_format("%.*s/%s", (int)(slash - file), file, path);
+    _cleanup(freep) char *here = *file == '/' ? strdup("") : getcwd(NULL, 0);
+    if (!here)
+        return NULL;
+    return text_format("%s%s%.*s%s", here, *here ? "/" : "", slash ? (int)(slash + 1 - file) : 0,
+                       file, path);
 }
 
 static char *set_string(const struct conf_key *key, const char *file, const char *text,
                         void *target) {
-    char *fault = string_fault(key, text);
+    char **out = conf_at(target, key->offset);
+    _cleanup(freep) char *value =
+        key->type == CONF_PATH && *text ? resolve_path(file, text) : strdup(text);
+    if (!value)
+        return strdup("out of memory");
+    char *fault = string_fault(key, value);
     if (fault)
         return fault;
-    char **out = conf_at(target, key->offset);
-    char *copy = key->type == CONF_PATH ? resolve_path(file, text) : strdup(text);
-    if (!copy)
-        return strdup("out of memory");
     free(*out);
-    *out = copy;
+    *out = TAKE(value);
     return NULL;
 }
 
@@ -127,7 +136,7 @@ char *conf_set_text(const struct conf_key *key, const char *file, const char *te
     case CONF_BOOL:
         return set_bool(key, text, target);
     case CONF_INT:
-        return set_number(key, strtoll(text, NULL, 10), target);
+        return set_number(key, strtoll(text, NULL, 10), text, target);
     case CONF_DURATION:
     case CONF_SIZE:
     case CONF_PERCENT:
@@ -154,6 +163,8 @@ static char *set_strings(const struct conf_key *key, const config_setting_t *s, 
     int n = type == CONFIG_TYPE_ARRAY || type == CONFIG_TYPE_LIST ? config_setting_length(s) : 1;
     if (type != CONFIG_TYPE_ARRAY && type != CONFIG_TYPE_LIST && type != CONFIG_TYPE_STRING)
         return wrong_type(key);
+    if (n > STRINGS_MAX)
+        return text_format("has %d elements: at most %d are taken", n, STRINGS_MAX);
     for (int i = 0; !fault && i < n; i++) {
         const char *text = type == CONFIG_TYPE_STRING ? config_setting_get_string(s)
                                                       : config_setting_get_string_elem(s, i);
@@ -174,11 +185,16 @@ static char *set_strings(const struct conf_key *key, const config_setting_t *s, 
 static char *set_plain_number(const struct conf_key *key, const config_setting_t *s, void *target) {
     int type = config_setting_type(s);
     if (key->type == CONF_PERCENT && type == CONFIG_TYPE_FLOAT) {
-        double share = config_setting_get_float(s) * 1000;
-        return set_number(key, share >= 0 && share <= 1e6 ? (int64_t)(share + 0.5) : -1, target);
+        double share = config_setting_get_float(s);
+        _cleanup(freep) char *text = text_format("%g", share);
+        bool fits = share >= 0 && share <= 1000;
+        return set_number(key, fits ? (int64_t)(share * 1000 + 0.5) : INT64_MAX, text, target);
     }
-    if (key->type == CONF_INT && (type == CONFIG_TYPE_INT || type == CONFIG_TYPE_INT64))
-        return set_number(key, config_setting_get_int64(s), target);
+    if (key->type == CONF_INT && (type == CONFIG_TYPE_INT || type == CONFIG_TYPE_INT64)) {
+        int64_t value = config_setting_get_int64(s);
+        _cleanup(freep) char *text = text_format("%lld", (long long)value);
+        return set_number(key, value, text, target);
+    }
     return wrong_type(key);
 }
 

@@ -43,9 +43,14 @@ static int parse_with_unit(const char *text, const struct unit *units, int64_t *
     int rc = parse_digits(&text, &value);
     if (rc)
         return rc;
-    for (const struct unit *u = units; u->suffix; u++)
-        if (strcmp(text, u->suffix) == 0)
-            return __builtin_mul_overflow(value, u->factor, out) ? -ERANGE : 0;
+    for (const struct unit *u = units; u->suffix; u++) {
+        if (strcmp(text, u->suffix) != 0)
+            continue;
+        if (__builtin_mul_overflow(value, u->factor, &value))
+            return -ERANGE;
+        *out = value;
+        return 0;
+    }
     return -EINVAL;
 }
 

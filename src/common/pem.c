@@ -21,13 +21,28 @@
 #define PEM_CERTS_MAX (256 * 1024)
 
 /* Turns any failure but a lack of memory into one of the file. */
-static int unfit(struct estc_error *err, int rc, const char *what, const char *path) {
+static int unfit(struct estc_error *err, int rc) {
     if (!rc || rc == -ENOMEM)
         return rc;
-    estc_error_prefix(err, "%s %s", what, path);
     if (err)
         err->code = ESTC_E_CREDENTIAL;
     return ESTC_E_CREDENTIAL;
+}
+
+/* The bytes of a file; errors name it. */
+static int read_pem(const char *path, const char *what, size_t max, struct estc_buf *out,
+                    struct stat *st, struct estc_error *err) {
+    int rc = fs_read(AT_FDCWD, path, max, out, st, err);
+    if (rc)
+        estc_error_prefix(err, "%s", what);
+    return unfit(err, rc);
+}
+
+/* The same for what is in it. */
+static int unfit_content(struct estc_error *err, int rc, const char *what, const char *path) {
+    if (rc)
+        estc_error_prefix(err, "%s %s", what, path);
+    return unfit(err, rc);
 }
 
 /* systemd sets modes of its own there, and nobody else gets in. */
@@ -55,21 +70,21 @@ static int check_owner(const char *path, const struct stat *st, struct estc_erro
 int pem_read_key(const char *path, EVP_PKEY **out, struct estc_error *err) {
     _cleanup(estc_buf_clear) struct estc_buf pem = {0};
     struct stat st = {0};
-    int rc = unfit(err, fs_read(AT_FDCWD, path, PEM_KEY_MAX, &pem, &st, err), "private key", path);
+    int rc = read_pem(path, "private key", PEM_KEY_MAX, &pem, &st, err);
     if (!rc)
         rc = check_owner(path, &st, err);
     if (rc)
         return rc;
-    return unfit(err, estc_key_from_pem(pem.data, pem.len, out, err), "private key", path);
+    return unfit_content(err, estc_key_from_pem(pem.data, pem.len, out, err), "private key", path);
 }
 
 static int read_certs(const char *path, const char *what, STACK_OF(X509) * *out,
                       struct estc_error *err) {
     _cleanup(estc_buf_clear) struct estc_buf pem = {0};
-    int rc = fs_read(AT_FDCWD, path, PEM_CERTS_MAX, &pem, NULL, err);
-    if (!rc)
-        rc = estc_certs_from_pem(pem.data, pem.len, out, err);
-    return unfit(err, rc, what, path);
+    int rc = read_pem(path, what, PEM_CERTS_MAX, &pem, NULL, err);
+    if (rc)
+        return rc;
+    return unfit_content(err, estc_certs_from_pem(pem.data, pem.len, out, err), what, path);
 }
 
 int pem_read_certs(const char *path, STACK_OF(X509) * *out, struct estc_error *err) {

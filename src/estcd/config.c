@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * estcd.conf. The table below is all there is to say about keys; what a table cannot say (names
- * that parse, identities that are complete and stand once) is checked after it, all of it in one
- * run.
+ * estcd.conf, from the table of config_keys.c to an immutable Config. What a table cannot say
+ * (names that parse, identities that are complete and stand once) is judged here, all of it in one
+ * run. No file that the configuration names is looked at.
  */
 #include "config.h"
 
@@ -19,156 +19,8 @@
 
 #include "base/cleanup_ossl.h"
 #include "base/text.h"
-#include "common/journal.h"
 
 #define ID_MAX 64
-#define TEXT_MAX 1024
-
-static const char *const key_type_names[] = {"p256", "p384", "rsa2048", "rsa3072", "rsa4096", NULL};
-
-#define AT(member) offsetof(struct config_identity, member)
-
-static const struct conf_key birth_keys[] = {
-    {.name = "certificate",
-     .type = CONF_PATH,
-     .offset = AT(birth_certificate),
-     .min = 1,
-     .help = "PEM file: the factory certificate, then its intermediates"},
-    {.name = "key",
-     .type = CONF_PATH,
-     .offset = AT(birth_key),
-     .min = 1,
-     .help = "PEM file: its private key, readable by its owner only"},
-    {.name = NULL},
-};
-
-/* What "defaults" and every identity may say; only an identity has an id. Without fallbacks here:
- * an absent number is 0, and inherit() fills it in. */
-#define IDENTITY_KEYS                                                                  \
-    {.name = "url",                                                                    \
-     .type = CONF_STRING,                                                              \
-     .offset = AT(url),                                                                \
-     .min = 1,                                                                         \
-     .max = TEXT_MAX,                                                                  \
-     .help = "coaps://HOST[:PORT][/PATH] of the EST server"},                          \
-        {.name = "label",                                                              \
-         .type = CONF_STRING,                                                          \
-         .offset = AT(label),                                                          \
-         .min = 1,                                                                     \
-         .max = 255,                                                                   \
-         .help = "path segment that picks a CA or profile on the server"},             \
-        {.name = "birth",                                                              \
-         .type = CONF_GROUP,                                                           \
-         .group = birth_keys,                                                          \
-         .help = "the credential for the first enrolment"},                            \
-        {.name = "trust",                                                              \
-         .type = CONF_PATH,                                                            \
-         .offset = AT(trust),                                                          \
-         .min = 1,                                                                     \
-         .help = "PEM file: anchors for the server's certificate"},                    \
-        {.name = "subject",                                                            \
-         .type = CONF_STRING,                                                          \
-         .offset = AT(subject),                                                        \
-         .max = TEXT_MAX,                                                              \
-         .help = "name to ask for, as in RFC 4514: \"CN=gw-0815,O=Example\""},         \
-        {.name = "subject_alt_names",                                                  \
-         .type = CONF_STRINGS,                                                         \
-         .offset = AT(subject_alt_names),                                              \
-         .min = 1,                                                                     \
-         .max = TEXT_MAX,                                                              \
-         .help = "\"DNS:...\", \"IP:...\", \"URI:...\", \"email:...\""},               \
-        {.name = "key_type",                                                           \
-         .type = CONF_CHOICE,                                                          \
-         .offset = AT(key_type),                                                       \
-         .min = 1,                                                                     \
-         .choices = key_type_names,                                                    \
-         .help = "kind of the new key"},                                               \
-        {.name = "renew_at",                                                           \
-         .type = CONF_PERCENT,                                                         \
-         .offset = AT(renew_at),                                                       \
-         .min = 100,                                                                   \
-         .max = 950,                                                                   \
-         .help = "share of the issued lifetime after which to renew"},                 \
-        {.name = "attempt_timeout",                                                    \
-         .type = CONF_DURATION,                                                        \
-         .offset = AT(attempt_timeout),                                                \
-         .min = 10,                                                                    \
-         .max = 3600,                                                                  \
-         .help = "how long one attempt may take"},                                     \
-        {.name = "block_size",                                                         \
-         .type = CONF_INT,                                                             \
-         .offset = AT(block_size),                                                     \
-         .min = 16,                                                                    \
-         .max = 1024,                                                                  \
-         .help = "bytes of one block: 16, 32, 64, ... 1024"},                          \
-        {.name = "max_body",                                                           \
-         .type = CONF_SIZE,                                                            \
-         .offset = AT(max_body),                                                       \
-         .min = 1024,                                                                  \
-         .max = 1048576,                                                               \
-         .help = "largest answer taken"},                                              \
-    {                                                                                  \
-        .name = "allow_rsa_server", .type = CONF_BOOL, .offset = AT(allow_rsa_server), \
-        .help = "accept a server whose certificate has an RSA key"                     \
-    }
-
-static const struct conf_key default_keys[] = {IDENTITY_KEYS, {.name = NULL}};
-
-static const struct conf_key identity_keys[] = {
-    {.name = "id",
-     .type = CONF_STRING,
-     .offset = AT(id),
-     .required = true,
-     .help = "name of the identity and of its folder"},
-    IDENTITY_KEYS,
-    {.name = NULL},
-};
-
-#undef AT
-#define AT(member) offsetof(struct config, member)
-
-const struct conf_key config_keys[] = {
-    {.name = "state_directory",
-     .type = CONF_PATH,
-     .offset = AT(state_directory),
-     .min = 1,
-     .fallback = "/var/lib/estcd",
-     .help = "where keys and certificates are kept"},
-    {.name = "control_socket",
-     .type = CONF_PATH,
-     .offset = AT(control_socket),
-     .min = 1,
-     .max = 107,
-     .fallback = "/run/estcd/control",
-     .help = "where estc finds the daemon"},
-    {.name = "log_level",
-     .type = CONF_CHOICE,
-     .offset = AT(log_level),
-     .choices = journal_level_names,
-     .fallback = "info",
-     .help = "how much is logged"},
-    {.name = "max_attempts",
-     .type = CONF_INT,
-     .offset = AT(max_attempts),
-     .min = 1,
-     .max = 64,
-     .fallback = "4",
-     .help = "how many attempts may run at once"},
-    {.name = "defaults",
-     .type = CONF_GROUP,
-     .offset = AT(defaults),
-     .group = default_keys,
-     .help = "what holds for every identity that does not say otherwise"},
-    {.name = "identities",
-     .type = CONF_LIST,
-     .offset = AT(identities),
-     .group = identity_keys,
-     .item_size = sizeof(struct config_identity),
-     .help = "the certificates to keep alive"},
-    {.name = NULL},
-};
-
-#undef AT
 
 /* --- what an identity inherits --- */
 
@@ -179,12 +31,12 @@ static int inherit_text(char **own, const char *from) {
     return *own ? 0 : -ENOMEM;
 }
 
-static void inherit_number(int64_t *own, int64_t from, int64_t fallback) {
+static void inherit_number(int64_t *own, int64_t from) {
     if (*own == 0)
-        *own = from != 0 ? from : fallback;
+        *own = from;
 }
 
-/* From "defaults", then from what is built in. */
+/* From "defaults", which holds what is built in where the file says nothing. */
 static int inherit(struct config_identity *i, const struct config_identity *d) {
     struct {
         char **own;
@@ -203,14 +55,14 @@ static int inherit(struct config_identity *i, const struct config_identity *d) {
     for (size_t n = 0; !i->subject_alt_names && n < text_list_len(d->subject_alt_names); n++)
         if (text_list_add(&i->subject_alt_names, d->subject_alt_names[n]))
             return -ENOMEM;
-    inherit_number(&i->renew_at, d->renew_at, 666);
-    inherit_number(&i->attempt_timeout, d->attempt_timeout, 300);
-    inherit_number(&i->block_size, d->block_size, 1024);
-    inherit_number(&i->max_body, d->max_body, 65536);
+    inherit_number(&i->renew_at, d->renew_at);
+    inherit_number(&i->attempt_timeout, d->attempt_timeout);
+    inherit_number(&i->block_size, d->block_size);
+    inherit_number(&i->max_body, d->max_body);
     if (i->allow_rsa_server == CONF_UNSAID)
         i->allow_rsa_server = d->allow_rsa_server;
     if (i->key_type == 0)
-        i->key_type = d->key_type != 0 ? d->key_type : 1;
+        i->key_type = d->key_type;
     return 0;
 }
 
@@ -223,43 +75,55 @@ bool config_id_valid(const char *id) {
     return len > 0 && len <= ID_MAX && id[0] != '.' && id[0] != '-' && id[strspn(id, allowed)] == 0;
 }
 
+/* What errors call an identity: its name, or what it is when the name is none. */
+static const char *spoken_id(const struct config_identity *i) {
+    return i->id && config_id_valid(i->id) ? i->id : "this identity";
+}
+
 static void judge_names(const struct config_identity *i, struct conf_errors *errors) {
+    const char *id = spoken_id(i);
     struct estc_error err = {0};
     _cleanup(x509_name_freep) X509_NAME *subject = NULL;
     if (i->subject && estc_subject_parse(i->subject, &subject, &err))
-        conf_error(errors, &i->origin, "%s: subject: %s", i->id, err.text);
+        conf_error(errors, &i->origin, "%s: subject: %s", id, err.text);
     for (char *const *text = i->subject_alt_names; text && *text; text++) {
         _cleanup(general_name_freep) GENERAL_NAME *name = NULL;
         if (estc_san_parse(*text, &name, &err))
-            conf_error(errors, &i->origin, "%s: subject_alt_names: %s", i->id, err.text);
+            conf_error(errors, &i->origin, "%s: subject_alt_names: %s", id, err.text);
     }
     if ((!i->subject || !*i->subject) && !i->subject_alt_names)
         conf_error(errors, &i->origin,
-                   "%s: no name to ask for: give it a subject or subject_alt_names", i->id);
+                   "%s: no name to ask for: give it a subject or subject_alt_names", id);
+}
+
+static void judge_server(struct config_identity *i, struct conf_errors *errors) {
+    const char *id = spoken_id(i);
+    struct estc_error err = {0};
+    if (!i->url)
+        conf_error(errors, &i->origin, "%s: no server named: add url = \"coaps://HOST\"", id);
+    else if (estc_url_parse(i->url, &i->url_parts, &err))
+        conf_error(errors, &i->origin, "%s: url: %s", id, err.text);
+    if (estc_label_check(i->label, &err))
+        conf_error(errors, &i->origin, "%s: %s", id, err.text);
+    if (i->block_size & (i->block_size - 1))
+        conf_error(errors, &i->origin,
+                   "%s: block_size: %lld is not one of 16, 32, 64, 128, 256, 512, 1024", id,
+                   (long long)i->block_size);
 }
 
 static void judge(struct config_identity *i, struct conf_errors *errors) {
-    struct estc_error err = {0};
-    if (!i->url)
-        conf_error(errors, &i->origin, "%s: no server: add url = \"coaps://HOST\"", i->id);
-    else if (estc_url_parse(i->url, &i->url_parts, &err))
-        conf_error(errors, &i->origin, "%s: url: %s", i->id, err.text);
+    const char *id = spoken_id(i);
+    judge_server(i, errors);
     if (!i->trust)
         conf_error(errors, &i->origin,
                    "%s: no trust named: add trust = \"FILE\" with the anchors for the server's "
                    "certificate",
-                   i->id);
+                   id);
     if (!i->birth_certificate || !i->birth_key)
         conf_error(errors, &i->origin,
                    "%s: no birth credential: add birth = { certificate = \"FILE\"; key = "
                    "\"FILE\"; }",
-                   i->id);
-    if (estc_label_check(i->label, &err))
-        conf_error(errors, &i->origin, "%s: %s", i->id, err.text);
-    if (i->block_size & (i->block_size - 1))
-        conf_error(errors, &i->origin,
-                   "%s: block_size: %lld is not one of 16, 32, 64, 128, 256, 512, 1024", i->id,
-                   (long long)i->block_size);
+                   id);
     judge_names(i, errors);
 }
 
@@ -287,7 +151,8 @@ static int make_digest(struct config_identity *i) {
         sorted[k] = i->subject_alt_names[k];
     qsort(sorted, n, sizeof(*sorted), compare_texts);
     bool ok = digest_add(md, i->url_parts.root) && digest_add(md, i->label) &&
-              digest_add(md, i->subject) && digest_add(md, key_type_names[i->key_type]);
+              digest_add(md, i->subject) &&
+              digest_add(md, estc_key_type_name((enum estc_key_type)i->key_type));
     for (size_t k = 0; ok && k < n; k++)
         ok = digest_add(md, sorted[k]);
     if (!ok || !EVP_DigestFinal_ex(md, digest, &len))
@@ -317,13 +182,13 @@ static void judge_ids(struct config *config, struct conf_errors *errors) {
             continue; /* the table has said so */
         if (!config_id_valid(i->id))
             conf_error(errors, &i->origin,
-                       "id: '%.80s' cannot name a folder: use 1 to %d letters, digits, '.', '_' "
-                       "or '-', not beginning with '.' or '-'",
+                       "id: '%.80s' cannot name a folder: use 1 to %d of A-Z, a-z, 0-9, '.', '_' "
+                       "and '-', not beginning with '.' or '-'",
                        i->id, ID_MAX);
         if (n > 0 && item(config, n - 1)->id && strcmp(item(config, n - 1)->id, i->id) == 0)
             conf_error(errors, &i->origin,
-                       "id: '%.80s' stands in %s:%u already: rename or remove one", i->id,
-                       item(config, n - 1)->origin.file, item(config, n - 1)->origin.line);
+                       "id: '%.80s' stands at %s:%u already: identities need names of their own",
+                       i->id, item(config, n - 1)->origin.file, item(config, n - 1)->origin.line);
     }
 }
 
@@ -336,8 +201,7 @@ static int complete(struct config *config, struct conf_errors *errors) {
         struct config_identity *i = item(config, n);
         if (inherit(i, &config->defaults))
             return -ENOMEM;
-        if (i->id && config_id_valid(i->id))
-            judge(i, errors);
+        judge(i, errors);
         i->key_type--; /* from "said, and which" to enum estc_key_type */
         if (make_digest(i))
             return -ENOMEM;

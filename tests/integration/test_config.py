@@ -29,7 +29,7 @@ class ConfigText(harness.TestCase):
 
     def test_missing_file(self):
         self.s.conf = self.s.dir / "nowhere.conf"
-        self.assert_refused(str(self.s.conf), "No such file")
+        self.assert_refused(str(self.s.conf), "no such file")
 
     def test_unreadable_file(self):
         self.s.conf.mkdir()

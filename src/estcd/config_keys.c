@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Every key of estcd.conf: one table for the reader, the defaults, the errors, and the test that
+ * holds the manual against it. It says form and range; config.c judges the rest.
+ */
+#include <stddef.h>
+
+#include "common/journal.h"
+#include "config.h"
+
+#define TEXT_MAX 1024
+
+static const char *const key_type_names[] = {"p256", "p384", "rsa2048", "rsa3072", "rsa4096", NULL};
+
+#define AT(member) offsetof(struct config_identity, member)
+
+static const struct conf_key birth_keys[] = {
+    {.name = "certificate",
+     .type = CONF_PATH,
+     .offset = AT(birth_certificate),
+     .min = 1,
+     .help = "PEM file: the factory certificate, then its intermediates"},
+    {.name = "key",
+     .type = CONF_PATH,
+     .offset = AT(birth_key),
+     .min = 1,
+     .help = "PEM file: its private key, readable by its owner only"},
+    {.name = NULL},
+};
+
+/*
+ * What "defaults" and every identity may say; only an identity has an id. What is built in stands
+ * in "defaults": in an identity an absent number is 0 and inherited (config.c).
+ */
+#define BUILT_IN(text) .fallback = (text)
+#define INHERITED(text) .fallback = NULL
+#define IDENTITY_KEYS(FALLBACK)                                                        \
+    {.name = "url",                                                                    \
+     .type = CONF_STRING,                                                              \
+     .offset = AT(url),                                                                \
+     .min = 1,                                                                         \
+     .max = TEXT_MAX,                                                                  \
+     .help = "coaps://HOST[:PORT][/PATH] of the EST server"},                          \
+        {.name = "label",                                                              \
+         .type = CONF_STRING,                                                          \
+         .offset = AT(label),                                                          \
+         .min = 1,                                                                     \
+         .max = 255,                                                                   \
+         .help = "path segment that picks a CA or profile on the server"},             \
+        {.name = "birth",                                                              \
+         .type = CONF_GROUP,                                                           \
+         .group = birth_keys,                                                          \
+         .help = "the credential for the first enrolment"},                            \
+        {.name = "trust",                                                              \
+         .type = CONF_PATH,                                                            \
+         .offset = AT(trust),                                                          \
+         .min = 1,                                                                     \
+         .help = "PEM file: anchors for the server's certificate"},                    \
+        {.name = "subject",                                                            \
+         .type = CONF_STRING,                                                          \
+         .offset = AT(subject),                                                        \
+         .max = TEXT_MAX,                                                              \
+         .help = "name to ask for, as in RFC 4514: \"CN=gw-0815,O=Example\""},         \
+        {.name = "subject_alt_names",                                                  \
+         .type = CONF_STRINGS,                                                         \
+         .offset = AT(subject_alt_names),                                              \
+         .min = 1,                                                                     \
+         .max = TEXT_MAX,                                                              \
+         .help = "\"DNS:...\", \"IP:...\", \"URI:...\", \"email:...\""},               \
+        {.name = "key_type",                                                           \
+         .type = CONF_CHOICE,                                                          \
+         .offset = AT(key_type),                                                       \
+         FALLBACK("p256"),                                                             \
+         .min = 1,                                                                     \
+         .choices = key_type_names,                                                    \
+         .help = "kind of the new key"},                                               \
+        {.name = "renew_at",                                                           \
+         .type = CONF_PERCENT,                                                         \
+         .offset = AT(renew_at),                                                       \
+         FALLBACK("66%"),                                                              \
+         .min = 100,                                                                   \
+         .max = 950,                                                                   \
+         .help = "share of the issued lifetime after which to renew"},                 \
+        {.name = "attempt_timeout",                                                    \
+         .type = CONF_DURATION,                                                        \
+         .offset = AT(attempt_timeout),                                                \
+         FALLBACK("5m"),                                                               \
+         .min = 10,                                                                    \
+         .max = 3600,                                                                  \
+         .help = "how long one attempt may take"},                                     \
+        {.name = "block_size",                                                         \
+         .type = CONF_INT,                                                             \
+         .offset = AT(block_size),                                                     \
+         FALLBACK("1024"),                                                             \
+         .min = 16,                                                                    \
+         .max = 1024,                                                                  \
+         .help = "bytes of one block: 16, 32, 64, ... 1024"},                          \
+        {.name = "max_body",                                                           \
+         .type = CONF_SIZE,                                                            \
+         .offset = AT(max_body),                                                       \
+         FALLBACK("64K"),                                                              \
+         .min = 1024,                                                                  \
+         .max = 1048576,                                                               \
+         .help = "largest answer taken"},                                              \
+    {                                                                                  \
+        .name = "allow_rsa_server", .type = CONF_BOOL, .offset = AT(allow_rsa_server), \
+        FALLBACK("false"), .help = "accept a server whose certificate has an RSA key"  \
+    }
+
+static const struct conf_key default_keys[] = {IDENTITY_KEYS(BUILT_IN), {.name = NULL}};
+
+static const struct conf_key identity_keys[] = {
+    {.name = "id",
+     .type = CONF_STRING,
+     .offset = AT(id),
+     .required = true,
+     .help = "name of the identity and of its folder"},
+    IDENTITY_KEYS(INHERITED),
+    {.name = NULL},
+};
+
+#undef AT
+#define AT(member) offsetof(struct config, member)
+
+const struct conf_key config_keys[] = {
+    {.name = "state_directory",
+     .type = CONF_PATH,
+     .offset = AT(state_directory),
+     .min = 1,
+     .fallback = "/var/lib/estcd",
+     .help = "where keys and certificates are kept"},
+    {.name = "control_socket",
+     .type = CONF_PATH,
+     .offset = AT(control_socket),
+     .min = 1,
+     .max = 107,
+     .fallback = "/run/estcd/control",
+     .help = "where estc finds the daemon"},
+    {.name = "log_level",
+     .type = CONF_CHOICE,
+     .offset = AT(log_level),
+     .choices = journal_level_names,
+     .fallback = "info",
+     .help = "how much is logged"},
+    {.name = "max_attempts",
+     .type = CONF_INT,
+     .offset = AT(max_attempts),
+     .min = 1,
+     .max = 64,
+     .fallback = "4",
+     .help = "how many attempts may run at once"},
+    {.name = "defaults",
+     .type = CONF_GROUP,
+     .offset = AT(defaults),
+     .group = default_keys,
+     .help = "what holds for every identity that does not say otherwise"},
+    {.name = "identities",
+     .type = CONF_LIST,
+     .offset = AT(identities),
+     .group = identity_keys,
+     .item_size = sizeof(struct config_identity),
+     .help = "the certificates to keep alive"},
+    {.name = NULL},
+};
+
+#undef AT
