@@ -62,6 +62,7 @@ static const struct part {
 struct daemon {
     sd_event *event;
     bool bad_config;
+    bool endless;              /* events do not end */
     struct ctl_call *kept[20]; /* of slow ones; never answered */
     size_t n_kept;
 };
@@ -142,9 +143,28 @@ static inline void handle_list(struct ctl_call *call, json_t *params, void *arg)
     ctl_call_reply(call, json_pack("{s:o}", "identities", list), false);
 }
 
+/* Errors that only a daemon of another version would send. */
+static inline bool odd_error(struct ctl_call *call, json_t *params) {
+    const char *id = json_string_value(json_object_get(params, "id"));
+    if (strcmp(id, "unwanted") == 0)
+        ctl_call_error(call, "org.varlink.service.InvalidParameter",
+                       json_pack("{s:s}", "parameter", "id"));
+    else if (strcmp(id, "unknown") == 0)
+        ctl_call_error(call, "org.varlink.service.MethodNotFound", NULL);
+    else if (strcmp(id, "other") == 0)
+        ctl_call_error(call, "Moon\nFull", NULL);
+    else if (strcmp(id, "empty") == 0)
+        ctl_call_reply(call, NULL, false);
+    else
+        return false;
+    return true;
+}
+
 static inline void handle_show(struct ctl_call *call, json_t *params, void *arg) {
     (void)arg;
     const struct part *part = find_part(params);
+    if (odd_error(call, params))
+        return;
     if (part)
         ctl_call_reply(call, json_pack("{s:o}", "identity", identity_of(part)), false);
     else
@@ -175,9 +195,19 @@ static inline void handle_reload(struct ctl_call *call, json_t *params, void *ar
 
 static inline void handle_events(struct ctl_call *call, json_t *params, void *arg) {
     (void)params;
-    (void)arg;
+    struct daemon *d = arg;
     ctl_call_reply(call, json_pack("{s:o}", "event", event_of("started", "enroll")), true);
-    ctl_call_reply(call, json_pack("{s:o}", "event", event_of("failed", "a\nb \033[31m")), false);
+    ctl_call_reply(call, json_pack("{s:o}", "event", event_of("failed", "a\nb \033[31m")),
+                   d->endless);
+    if (d->endless)
+        d->kept[d->n_kept++] = ctl_call_ref(call);
+    d->endless = false;
+}
+
+static inline void handle_endless(struct ctl_call *call, json_t *params, void *arg) {
+    (void)params;
+    ((struct daemon *)arg)->endless = true;
+    ctl_call_reply(call, NULL, false);
 }
 
 static inline void handle_quit(struct ctl_call *call, json_t *params, void *arg) {
@@ -197,6 +227,7 @@ static const struct ctl_method methods[] = {
     {.name = "Renew", .changes = true, .in = attempt_fields, .handle = handle_renew},
     {.name = "Reload", .changes = true, .handle = handle_reload},
     {.name = "Events", .more_only = true, .handle = handle_events},
+    {.name = "Endless", .handle = handle_endless},
     {.name = "Quit", .handle = handle_quit},
     {NULL},
 };

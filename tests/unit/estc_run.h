@@ -29,16 +29,21 @@ static inline int start_daemon(void **state) {
     return answers() ? 0 : -1;
 }
 
-static inline int stop_daemon(void **state) {
-    (void)state;
+/* Tells the daemon something that estc has no word for. */
+static inline void tell_daemon(const char *method) {
     struct ctl_client *client = NULL;
     struct ctl_reply reply = {0};
-    int status = -1;
     if (ctl_client_connect(socket_path, &client, NULL) == 0 &&
-        ctl_client_send(client, "org.estcd.control.Quit", NULL, false, NULL) == 0)
+        ctl_client_send(client, method, NULL, false, NULL) == 0)
         ctl_client_receive(client, 10000, &reply, NULL);
     ctl_reply_clear(&reply);
     ctl_client_free(client);
+}
+
+static inline int stop_daemon(void **state) {
+    (void)state;
+    int status = -1;
+    tell_daemon("org.estcd.control.Quit");
     waitpid(daemon_pid, &status, 0);
     free(socket_path);
     support_tmpdir_remove(folder);

@@ -271,6 +271,26 @@ static void the_cut_wakes_the_loop(void **state) {
     fixture_free(f);
 }
 
+/* More than the socket holds goes out in pieces, in order, as the peer reads. */
+static void a_large_answer_goes_out_in_pieces(void **state) {
+    (void)state;
+    struct fixture *f = fixture_new(true);
+    fixture_say(f, "{\"method\":\"org.example.test.Follow\",\"more\":true}");
+    fixture_run(f);
+    json_t *parts = json_array();
+    for (int i = 0; i < 200000; i++)
+        json_array_append_new(parts, json_integer(i));
+    json_t *wanted = json_pack("{s:{s:O}}", "parameters", "parts", parts);
+    json_t *params = json_pack("{s:o}", "parts", parts);
+    char *again = json_dumps(wanted, JSON_COMPACT);
+    assert_in_range(strlen(again), CTL_BACKLOG_MAX + 1, 4 * CTL_BACKLOG_MAX);
+    ctl_call_reply(f->kept, params, false);
+    fixture_expect(f, again);
+    free(again);
+    json_decref(wanted);
+    fixture_free(f);
+}
+
 /* A peer that sends calls and fetches no answers gets stuck; our memory does not grow. */
 static void a_flood_of_calls_is_throttled(void **state) {
     (void)state;
@@ -361,6 +381,7 @@ int main(void) {
         cmocka_unit_test(any_changed_byte_is_survived),
         cmocka_unit_test(a_follower_that_never_reads_is_cut_off),
         cmocka_unit_test(the_cut_wakes_the_loop),
+        cmocka_unit_test(a_large_answer_goes_out_in_pieces),
         cmocka_unit_test(a_flood_of_calls_is_throttled),
         cmocka_unit_test(nothing_is_hoarded_behind_an_open_call),
         cmocka_unit_test(passed_descriptors_are_not_taken),
