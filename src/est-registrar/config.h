@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* est-registrar.conf: read once at start; text only, the files are opened by those who need them.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <estc/error.h>
+
+#include "common/conf.h"
+
+#define CONFIG_DEFAULT_FILE "/etc/est-registrar/est-registrar.conf"
+
+/* Bits of what an issued certificate may be for. There is no bit for anything else, least of all
+ * for id-kp-cmcRA, which would make a device a registrar. */
+enum config_eku { CONFIG_EKU_SERVER = 1, CONFIG_EKU_CLIENT = 2 };
+
+/* Who may authenticate a first enrolment. */
+struct config_client_ca {
+    struct conf_origin origin; /* first: see conf_list */
+    char *name;
+    char *certificate; /* PEM path: one or more anchors */
+};
+
+/* Kinds of names that a rule has patterns for. */
+struct config_names {
+    char **cn, **o, **ou, **c, **st, **l, **serial_number, **dc, **uid;
+};
+
+/* One rule: who may have which names, and what the certificate is like. */
+struct config_rule {
+    struct conf_origin origin;
+    char *name;
+    char *client_ca; /* name of a config_client_ca */
+    char *label;     /* NULL: requests without a label */
+    struct config_names subject;
+    char **dns, **ip, **uri, **email; /* patterns, NULL-ended, or NULL: none allowed */
+    char **key_types;                 /* estc_key_type_name(); NULL: all */
+    char **extended_key_usage;        /* "serverAuth", "clientAuth"; NULL: both */
+    unsigned eku;                     /* the same as bits */
+    int64_t lifetime;                 /* seconds; 0: the CA's */
+};
+
+struct config {
+    char *address; /* numeric, to listen on */
+    int64_t port;
+    char *ledger; /* path of the SQLite file */
+    char *server_certificate, *server_key;
+    char *ca_certificate, *ca_key, *ca_chain; /* ca_chain: intermediates and root, for /crts */
+    int64_t lifetime, backdate;               /* seconds */
+    int64_t repeat_window;                    /* seconds in which a request counts as repeated */
+    int64_t max_body, max_sessions, idle_timeout;
+    int log_level;               /* enum estc_log_level */
+    struct conf_list client_cas; /* struct config_client_ca */
+    struct conf_list rules;      /* struct config_rule */
+};
+
+/* The table behind the reader; the manual is tested against it. */
+extern const struct conf_key registrar_config_keys[];
+
+/* 0, or ESTC_E_CONFIG with every error collected, or -ENOMEM. */
+int config_load(const char *path, struct config **out, struct conf_errors *errors);
+struct config *config_free(struct config *config);
+
+const struct config_rule *config_rule_at(const struct config *config, size_t i);
+const struct config_rule *config_rule_find(const struct config *config, const char *name);
+const struct config_client_ca *config_client_ca_at(const struct config *config, size_t i);

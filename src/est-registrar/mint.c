@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Certificates out of a specification, field by field. What an extension says comes from the
+ * specification alone, never from a request, with the one exception of the names that a rule has
+ * granted, which are copied as they were asked for.
+ */
+#include "mint.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include <openssl/rand.h>
+#include <openssl/x509v3.h>
+
+#include <estc/key.h>
+
+#include "base/cleanup_ossl.h"
+
+#define SERIAL_BYTES 16
+
+CLEANUP_DEFINE(X509_EXTENSION *, extension_freep, X509_EXTENSION_free);
+
+static int failed(struct estc_error *err) {
+    return estc_error_set(err, -ENOMEM, "cannot make a certificate: OpenSSL refuses");
+}
+
+/* 128 random bits in 17 bytes at the most, so positive, and never zero in practice or here. */
+static bool set_serial(X509 *cert) {
+    unsigned char bytes[SERIAL_BYTES];
+    if (RAND_bytes(bytes, sizeof(bytes)) != 1)
+        return false;
+    bytes[sizeof(bytes) - 1] |= 1;
+    _cleanup(bn_freep) BIGNUM *number = BN_bin2bn(bytes, sizeof(bytes), NULL);
+    return number && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(cert));
+}
+
+static bool set_dates(X509 *cert, int64_t not_before, int64_t not_after) {
+    return ASN1_TIME_adj(X509_getm_notBefore(cert), (time_t)not_before, 0, 0) &&
+           ASN1_TIME_adj(X509_getm_notAfter(cert), (time_t)not_after, 0, 0);
+}
+
+static bool add_extension(X509 *cert, X509V3_CTX *ctx, int nid, const char *value) {
+    _cleanup(extension_freep) X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, ctx, nid, value);
+    return ext && X509_add_ext(cert, ext, -1);
+}
+
+static const char *key_usage(const struct mint_spec *spec) {
+    if (spec->ca)
+        return "critical,keyCertSign,cRLSign";
+    return EVP_PKEY_is_a(spec->key, "RSA") ? "critical,digitalSignature,keyEncipherment"
+                                           : "critical,digitalSignature";
+}
+
+/* As the request had it, critical when there is no subject beside it (RFC 5280, 4.2.1.6). */
+static bool add_san_der(X509 *cert, const struct mint_spec *spec) {
+    int critical = X509_NAME_entry_count(spec->subject) == 0;
+    ASN1_OCTET_STRING *value = ASN1_OCTET_STRING_dup(spec->san_der);
+    _cleanup(extension_freep) X509_EXTENSION *ext =
+        value ? X509_EXTENSION_create_by_NID(NULL, NID_subject_alt_name, critical, value) : NULL;
+    ASN1_OCTET_STRING_free(value);
+    return ext && X509_add_ext(cert, ext, -1);
+}
+
+static bool add_extensions(X509 *cert, const struct mint_spec *spec) {
+    char constraints[48] = "critical,CA:FALSE";
+    if (spec->ca && spec->path_length >= 0)
+        snprintf(constraints, sizeof(constraints), "critical,CA:TRUE,pathlen:%d",
+                 spec->path_length);
+    else if (spec->ca)
+        strcpy(constraints, "critical,CA:TRUE");
+    X509V3_CTX ctx;
+    X509V3_set_ctx(&ctx, spec->issuer ? spec->issuer : cert, cert, NULL, NULL, 0);
+    return add_extension(cert, &ctx, NID_basic_constraints, constraints) &&
+           add_extension(cert, &ctx, NID_key_usage, key_usage(spec)) &&
+           add_extension(cert, &ctx, NID_subject_key_identifier, "hash") &&
+           add_extension(cert, &ctx, NID_authority_key_identifier, "keyid:always") &&
+           (!spec->usages || add_extension(cert, &ctx, NID_ext_key_usage, spec->usages)) &&
+           (!spec->san || add_extension(cert, &ctx, NID_subject_alt_name, spec->san)) &&
+           (!spec->san_der || add_san_der(cert, spec));
+}
+
+int mint_certificate(const struct mint_spec *spec, X509 **out, struct estc_error *err) {
+    _cleanup(x509_freep) X509 *cert = X509_new();
+    const X509_NAME *issuer = spec->issuer ? X509_get_subject_name(spec->issuer) : spec->subject;
+    enum estc_key_type signer;
+    if (estc_key_type_of(spec->signer, &signer))
+        return estc_error_set(err, ESTC_E_CREDENTIAL, "the CA's key is of an unsupported type");
+    if (!cert || !X509_set_version(cert, X509_VERSION_3) || !set_serial(cert) ||
+        !X509_set_subject_name(cert, spec->subject) || !X509_set_issuer_name(cert, issuer) ||
+        !X509_set_pubkey(cert, spec->key) || !set_dates(cert, spec->not_before, spec->not_after) ||
+        !add_extensions(cert, spec) ||
+        !X509_sign(cert, spec->signer, signer == ESTC_KEY_P384 ? EVP_sha384() : EVP_sha256()))
+        return failed(err);
+    *out = TAKE(cert);
+    return 0;
+}

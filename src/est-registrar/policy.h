@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* May the holder of this certificate have what it asks for? A pure decision. */
+#pragma once
+
+#include <openssl/x509.h>
+
+#include <estc/error.h>
+
+#include "config.h"
+
+/*
+ * Judges a /sen request of the holder of birth, whose issuer is the configured client CA of that
+ * name. Every part of the subject and every subjectAltName has to match a pattern of its kind in
+ * one and the same rule. *rule is the first that grants. ESTC_E_REJECTED with a text that names
+ * what stood in the way (of the last rule that came into question); ESTC_E_NOT_FOUND when no rule
+ * has that label.
+ */
+int policy_judge(const struct config *config, const char *client_ca, const X509 *birth,
+                 const char *label, const X509_REQ *csr, const struct config_rule **rule,
+                 struct estc_error *err);
+
+/* Whether a rule takes keys of this kind; ESTC_E_REJECTED. */
+int policy_judge_key(const struct config_rule *rule, const X509_REQ *csr, struct estc_error *err);
+
+/* subjectAltName of a request, DER; *out is NULL without one. Free it. */
+int policy_san(const X509_REQ *csr, ASN1_OCTET_STRING **out, struct estc_error *err);
+
+/* Whether any rule is for this label ("": none); ESTC_E_NOT_FOUND. */
+int policy_label(const struct config *config, const char *label, struct estc_error *err);

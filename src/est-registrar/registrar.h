@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The answers of the registrar: who asks, may they, was it asked before, issue, record, answer. */
+#pragma once
+
+#include <estc/error.h>
+#include <estc/server.h>
+#include <estc/trust.h>
+
+#include "ca.h"
+#include "config.h"
+#include "ledger.h"
+
+struct registrar;
+
+/* Opens CA, client CAs and ledger. config is borrowed. */
+int registrar_open(const struct config *config, struct registrar **out, struct estc_error *err);
+struct registrar *registrar_close(struct registrar *registrar);
+
+/* Whom a handshake accepts: the issuing CA and all client CAs. */
+const struct estc_trust *registrar_client_trust(const struct registrar *registrar);
+
+/* For estc_server; arg is the registrar. */
+extern const struct estc_server_ops registrar_ops;
