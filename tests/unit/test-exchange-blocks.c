@@ -366,6 +366,7 @@ static void long_paths(void **state) {
     assert_int_equal(play_seen->first.payload_len, 512);
     assert_int_equal(play_seen->body_len, sizeof(want));
     assert_memory_equal(play_seen->body, want, sizeof(want));
+    estc_response_clear(&r);
     path[300] = 'a';
     path[1300] = 0;
     assert_int_equal(t->ops->request(t, &q, &wait, &r, &err), -EMSGSIZE);
