@@ -13,6 +13,10 @@
 #include "base/log.h"
 #include "coap/ration.h"
 
+/* syslog's numbers; the names that libcoap has for them differ between its versions. */
+#define COAPLOG_EMERGENCY ((coap_log_t)0)
+#define COAPLOG_WARNING ((coap_log_t)4)
+
 static struct ration coaplog_ration;
 
 static void coaplog_write(coap_log_t level, const char *message) {
@@ -27,7 +31,7 @@ static void coaplog_write(coap_log_t level, const char *message) {
 
 void coaplog_install(void) {
     coap_set_log_handler(coaplog_write);
-    coap_set_log_level(LOG_WARNING);
+    coap_set_log_level(COAPLOG_WARNING);
     /* Above this level libcoap's info callback drains OpenSSL's error queue before we read it. */
-    coap_dtls_set_log_level(LOG_EMERG);
+    coap_dtls_set_log_level(COAPLOG_EMERGENCY);
 }

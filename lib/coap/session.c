@@ -42,9 +42,12 @@
 int session_pump(struct session *s, const struct estc_wait *wait, int64_t until,
                  struct estc_error *err) {
     coap_context_t *coap = dtls_coap(s->dtls);
+    enum session_state before = s->state;
     coap_tick_t now;
     coap_ticks(&now);
     unsigned due = coap_io_prepare_epoll(coap, now);
+    if (s->state != before || s->answer.nack) /* libcoap has just given something up */
+        return 0;
     int64_t left = until - clock_boot_ms();
     int64_t ms = left < SESSION_POLL_MAX_MS ? left : SESSION_POLL_MAX_MS;
     if (due > 0 && due < ms)
@@ -96,6 +99,8 @@ void session_disconnect(struct session *s) {
     s->coap = NULL;
     s->dtls = dtls_free(s->dtls);
     s->state = SESSION_DOWN;
+    estc_buf_clear(&s->answer.payload);
+    s->answer = (struct session_answer){0};
 }
 
 /* "server [::1]:5684", "server est.example:5684 (192.0.2.1:5684)". */
@@ -299,7 +304,6 @@ static void session_op_free(struct estc_transport *t) {
     EVP_PKEY_free(s->credentials.key);
     X509_free(s->credentials.cert);
     sk_X509_pop_free(s->credentials.chain, X509_free);
-    estc_buf_clear(&s->answer.payload);
     free(s->host);
     free(s->name);
     free(s);
