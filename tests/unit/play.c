@@ -69,9 +69,9 @@ static void check_answer(const struct scene *s, const struct estc_response *r) {
     assert_memory_equal(r->payload.data, want, s->pattern);
 }
 
-struct estc_transport *play_transport(uint16_t port, unsigned block_size) {
+struct estc_transport *play_transport(const char *host, uint16_t port, unsigned block_size) {
     struct estc_coaps_options o = {
-        .host = "::1",
+        .host = host,
         .port = port,
         .credentials = net_credentials(&play_pki.client),
         .trust = play_pki.trust,
@@ -89,7 +89,7 @@ void play(const struct scene *s) {
     memset(play_seen, 0, sizeof(*play_seen));
     unsigned char body[4096];
     fill(body, s->body);
-    struct estc_transport *t = play_transport(script.port, s->block_size);
+    struct estc_transport *t = play_transport("::1", script.port, s->block_size);
     struct estc_request q = {
         .method = s->body ? ESTC_POST : ESTC_GET,
         .path = "/.well-known/est/crts",
@@ -139,7 +139,7 @@ void play_named(const struct scene *scenes, size_t count, const char *name) {
 
 int play_set_up(void **state) {
     (void)state;
-    static const char *const sans[] = {"IP:::1", NULL};
+    static const char *const sans[] = {"IP:::1", "DNS:localhost", NULL};
     play_pki.root =
         net_issue(NULL, ESTC_KEY_P256, (struct support_cert_spec){.subject = "CN=root", .ca = 1});
     play_pki.server = net_issue(&play_pki.root, ESTC_KEY_P256,

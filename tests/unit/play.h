@@ -64,7 +64,7 @@ struct scene {
     unsigned requests; /* messages that the server must have seen; 0: not checked */
 };
 
-struct estc_transport *play_transport(uint16_t port, unsigned block_size);
+struct estc_transport *play_transport(const char *host, uint16_t port, unsigned block_size);
 void play(const struct scene *scene);
 void play_all(const struct scene *scenes, size_t count);
 void play_named(const struct scene *scenes, size_t count, const char *name);

@@ -344,7 +344,7 @@ static void long_paths(void **state) {
     (void)state;
     struct net_script script = {.port = net_port(), .id = &play_pki.server, .step = takes_blocks};
     struct net_child child = net_act(&script);
-    struct estc_transport *t = play_transport(script.port, 0);
+    struct estc_transport *t = play_transport("::1", script.port, 0);
     char path[1400];
     unsigned char body[2000], want[2000];
     fill(body, sizeof(body));

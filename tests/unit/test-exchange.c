@@ -270,7 +270,7 @@ static void response_options(void **state) {
         struct net_script script = {
             .port = net_port(), .id = &play_pki.server, .step = rows[i].script};
         struct net_child child = net_act(&script);
-        struct estc_transport *t = play_transport(script.port, 0);
+        struct estc_transport *t = play_transport("::1", script.port, 0);
         struct estc_request q = {.path = "/x", .content_format = -1, .accept = -1};
         struct estc_wait wait = estc_wait_in(5000);
         struct estc_response r = {0};
@@ -283,11 +283,38 @@ static void response_options(void **state) {
     }
 }
 
+/* RFC 7252 section 6.4: a name goes along as Uri-Host, an address does not. */
+static void u04_uri_host(void **state) {
+    (void)state;
+    static const char *const hosts[] = {"localhost", "LOCALHOST", "::1"};
+    for (size_t i = 0; i < COUNT(hosts); i++) {
+        struct net_script script = {
+            .port = net_port(), .id = &play_pki.server, .step = piggybacked};
+        struct net_child child = net_act(&script);
+        struct estc_transport *t = play_transport(hosts[i], script.port, 0);
+        struct estc_request q = {.path = "/x", .content_format = -1, .accept = -1};
+        struct estc_wait wait = estc_wait_in(5000);
+        struct estc_response r = {0};
+        memset(play_seen, 0, sizeof(*play_seen));
+        assert_int_equal(t->ops->request(t, &q, &wait, &r, NULL), 0);
+        const struct net_message *m = &play_seen->first;
+        assert_int_equal(m->option[0].number, i < 2 ? OPT_URI_HOST : OPT_URI_PATH);
+        if (i < 2) { /* in the case that the configuration has */
+            assert_int_equal(m->option[0].len, strlen(hosts[i]));
+            assert_memory_equal(m->data + m->option[0].at, hosts[i], m->option[0].len);
+        }
+        estc_response_clear(&r);
+        estc_transport_free(t);
+        net_stop(&child);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_scene),
         cmocka_unit_test(separate_answers_are_acknowledged),
         cmocka_unit_test(response_options),
+        cmocka_unit_test(u04_uri_host),
     };
     return cmocka_run_group_tests(tests, play_set_up, play_tear_down);
 }
