@@ -70,15 +70,19 @@ static const struct kind {
     const char *name;
     int code;
     void (*say)(const char *id, json_t *event, json_t *identity);
+    int otherwise; /* UNKNOWN, and the identity looks well */
 } kinds[] = {
-    {"step", EXIT_WORKING, say_text},          {"started", EXIT_WORKING, say_text},
-    {"pending", EXIT_WORKING, say_and_next},   {"issued", EXIT_DONE, say_issued},
-    {"not-due", EXIT_DONE, say_not_due},       {"failed", UNKNOWN, say_and_next},
-    {"config", EXIT_BAD_CONFIG, say_and_next},
+    {"step", EXIT_WORKING, say_text, 0},
+    {"started", EXIT_WORKING, say_text, 0},
+    {"pending", EXIT_WORKING, say_and_next, 0},
+    {"issued", EXIT_DONE, say_issued, 0},
+    {"not-due", UNKNOWN, say_not_due, EXIT_DONE},   /* or pending */
+    {"failed", UNKNOWN, say_and_next, EXIT_FAILED}, /* even with a certificate in force */
+    {"config", EXIT_BAD_CONFIG, say_and_next, 0},
 };
 
 static const struct kind *find_kind(const char *name) {
-    static const struct kind other = {"", UNKNOWN, say_text};
+    static const struct kind other = {"", UNKNOWN, say_text, EXIT_FAILED};
     for (size_t i = 0; name && i < sizeof(kinds) / sizeof(kinds[0]); i++)
         if (strcmp(kinds[i].name, name) == 0)
             return &kinds[i];
@@ -96,9 +100,8 @@ static void take_event(const struct cli *cli, struct attempt *a, json_t *params)
     kind->say(a->id, event, identity);
     a->code = cli->no_wait && kind->code == EXIT_WORKING ? EXIT_DONE : kind->code;
     if (kind->code == UNKNOWN) {
-        /* A failure is one even when the certificate in force makes the identity look well. */
         json_int_t own = json_integer_value(json_object_get(identity, "exit_code"));
-        a->code = own > EXIT_DONE && own <= EXIT_WORKING ? (int)own : EXIT_FAILED;
+        a->code = own > EXIT_DONE && own <= EXIT_WORKING ? (int)own : kind->otherwise;
     }
 }
 

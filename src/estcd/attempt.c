@@ -213,6 +213,10 @@ static int step_check(struct attempt *a, char **detail, struct estc_error *err) 
     if (!estc_cert_has_key(a->issued, a->pending.key))
         return estc_error_set(err, ESTC_E_MISMATCH,
                               "the issued certificate is not for the key that was made for it");
+    if (X509_check_ca(a->issued) == 1)
+        return estc_error_set(err, ESTC_E_MISMATCH,
+                              "the issued certificate is one for a CA (basicConstraints CA:TRUE): "
+                              "let the server issue end-entity certificates here");
     X509_free(sk_X509_shift(chain)); /* the certificate itself */
     X509_free(sk_X509_pop(chain));   /* the anchor */
     a->chain = TAKE(chain);

@@ -24,7 +24,7 @@ class Cli(harness.ClassSite):
             site.identity("no-file", trust="/nonexistent/trust.pem"),
             site.identity("refused", subject="CN=somebody-else"),
             site.identity("lost", url=f"coaps://localhost:{harness.free_port()}",
-                          attempt_timeout="4s")])
+                          attempt_timeout="10s")])
         site.start_daemon()
         for name in ("gw", "gw-two"):
             site.wait_state(name, "valid")

@@ -138,7 +138,7 @@ class Renewal(harness.TestCase):
         """Unreachable at first; the daemon goes on by itself, within its back-off."""
         site = self.site()
         site.init_registrar("--device", "gateway-1")
-        site.write_config([site.identity("gw", attempt_timeout="5s")])
+        site.write_config([site.identity("gw", attempt_timeout="10s")])
         site.start_daemon()
         site.wait_state("gw", "failing")
         done = site.estc("enroll", "gw")

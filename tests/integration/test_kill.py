@@ -9,7 +9,7 @@ import sqlite3
 
 import harness
 
-STEPS = re.findall(r'X\(WORKER_\w+, "(\w+)"', (harness.ROOT / "src/estcd/worker.h").read_text())
+STEPS = re.findall(r'X\(ATTEMPT_\w+, "(\w+)"', (harness.ROOT / "src/estcd/attempt.h").read_text())
 VICTIMS = ("worker", "manager", "both")
 
 

@@ -55,7 +55,6 @@ class Reload(harness.ClassSite):
 
     def test_by_signal(self):
         daemon = self.shared.daemon
-        daemon.notified("")
         daemon.messages.clear()
         self.shared.write_config([self.shared.identity("gw-a"), self.shared.identity("gw-c")])
         daemon.send_signal(signal.SIGHUP)
@@ -66,7 +65,6 @@ class Reload(harness.ClassSite):
 
     def test_a_broken_one_by_signal(self):
         daemon = self.shared.daemon
-        daemon.notified("")
         daemon.messages.clear()
         self.shared.conf.write_text("nonsense\n")
         daemon.send_signal(signal.SIGHUP)
