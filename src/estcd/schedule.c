@@ -16,6 +16,7 @@
 #define MINUTE 60
 #define HOUR (60 * MINUTE)
 #define DAY (24 * HOUR)
+#define WEEK (7 * DAY)
 
 #define BACKOFF_FIRST 30
 #define BACKOFF_LEAST 5
@@ -25,8 +26,10 @@
 
 #define RENEW_LATEST 950 /* per mille of the lifetime, jitter included */
 #define JITTER_SHARE 20  /* one part of the lifetime */
-#define POLL_MOST DAY    /* whatever Max-Age a CA sends */
+#define POLL_LEAST 5     /* RFC 7252 lets Max-Age be 0 */
+#define POLL_MOST WEEK   /* and 136 years */
 #define REPAIR_LEAST MINUTE
+#define REPAIR_MOST HOUR /* looking at files costs nothing */
 
 const char *const schedule_action_names[] = {
     [SCHEDULE_ENROLL] = "enroll", [SCHEDULE_RENEW] = "renew",    [SCHEDULE_POLL] = "poll",
@@ -101,30 +104,56 @@ static bool can_renew(const struct schedule_input *in, int64_t now) {
     return in->have_certificate && in->not_after > now && !in->request_changed;
 }
 
+/* Whether the last attempt brought what is in force now, by a clock that can be believed. */
+static bool just_issued(const struct schedule_input *in, int64_t now) {
+    return in->last_attempt > 0 && in->last_attempt <= now && in->failures == 0 &&
+           in->last_result == 0;
+}
+
+/* Renewal after a share of the life that begins at `start`. */
+static void plan_renewal(const struct schedule_input *in, int64_t start,
+                         struct schedule_plan *out) {
+    int64_t life = subtract(in->not_after, start);
+    int64_t permille = least(most(in->renew_at, 0), RENEW_LATEST);
+    int64_t base = share(life, permille);
+    int64_t spread = jitter(in, least(life / JITTER_SHARE, DAY) + 1, 0);
+    int64_t after = least(base + spread, share(life, RENEW_LATEST));
+    *out = (struct schedule_plan){
+        .action = SCHEDULE_RENEW, .due = add(start, after), .jitter = after - base};
+    _cleanup(freep) char *text = conf_duration_text(life);
+    _cleanup(freep) char *extra = conf_duration_text(out->jitter);
+    explain(out, "%lld.%lld %% of %s, jitter %s", (long long)(permille / 10),
+            (long long)(permille % 10), text ? text : "?", extra ? extra : "?");
+}
+
 /* What would be done if nothing had gone wrong before. */
 static void plan_calm(const struct schedule_input *in, int64_t now, struct schedule_plan *out) {
-    int64_t lifetime = subtract(in->not_after, in->not_before);
+    *out = (struct schedule_plan){.action = SCHEDULE_ENROLL, .due = now};
     if (!in->have_certificate) {
-        *out = (struct schedule_plan){.action = SCHEDULE_ENROLL, .due = now};
         explain(out, "no certificate yet");
-    } else if (in->not_after <= now || lifetime <= 0) {
-        *out = (struct schedule_plan){.action = SCHEDULE_ENROLL, .due = now};
+    } else if (in->not_after <= now || in->not_after <= in->not_before) {
         explain(out, "the certificate has expired");
     } else if (in->request_changed) {
-        *out = (struct schedule_plan){.action = SCHEDULE_ENROLL, .due = now};
         explain(out, "the configuration asks for another certificate than was issued");
     } else {
-        int64_t base = share(lifetime, in->renew_at);
-        int64_t spread = jitter(in, least(lifetime / JITTER_SHARE, DAY) + 1, 0);
-        int64_t after = least(base + spread, share(lifetime, RENEW_LATEST));
-        *out = (struct schedule_plan){.action = SCHEDULE_RENEW,
-                                      .due = add(in->not_before, after),
-                                      .jitter = most(after - base, 0)};
-        _cleanup(freep) char *life = conf_duration_text(lifetime);
-        _cleanup(freep) char *extra = conf_duration_text(out->jitter);
-        explain(out, "%lld.%lld %% of %s, jitter %s", (long long)(in->renew_at / 10),
-                (long long)(in->renew_at % 10), life ? life : "?", extra ? extra : "?");
+        plan_renewal(in, in->not_before, out);
+        /* A CA may hand out a certificate that has most of its life behind it. It would be due the
+         * moment it arrives, and so would the next one: what counts then is the life we got. */
+        if (just_issued(in, now) && out->due <= in->last_attempt)
+            plan_renewal(in, in->last_attempt, out);
     }
+    /* Whatever it is that a success has not settled must not become a loop. */
+    if (just_issued(in, now))
+        out->due = most(out->due, add(in->last_attempt, BACKOFF_LEAST));
+}
+
+/* Max-Age is to be kept (RFC 7030 section 4.2.3), within what can be meant by it. */
+static void plan_poll(const struct schedule_input *in, struct schedule_plan *out) {
+    *out = (struct schedule_plan){
+        .action = SCHEDULE_POLL,
+        .due = most(add(in->last_attempt, POLL_LEAST),
+                    least(in->pending_until, add(in->last_attempt, POLL_MOST)))};
+    explain(out, "the CA has not decided yet and wants to be asked again");
 }
 
 /*
@@ -138,7 +167,7 @@ static void plan_retry(const struct schedule_input *in, struct schedule_plan *ou
     wait += jitter(in, wait / 5 + 1, in->failures);
     if (in->last_result == ESTC_E_CREDENTIAL) {
         out->action = SCHEDULE_REPAIR;
-        wait = most(wait, REPAIR_LEAST);
+        wait = least(most(wait, REPAIR_LEAST), REPAIR_MOST);
     }
     int64_t due = add(in->last_attempt, wait);
     if (due < out->due && out->action != SCHEDULE_REPAIR)
@@ -154,20 +183,19 @@ static void plan_retry(const struct schedule_input *in, struct schedule_plan *ou
 
 void schedule_plan(const struct schedule_input *in, int64_t now, struct schedule_plan *out) {
     plan_calm(in, now, out);
-    if (in->pending_until != 0) {
-        out->action = SCHEDULE_POLL;
-        out->due = least(in->pending_until, add(in->last_attempt, POLL_MOST));
-        out->jitter = 0;
-        explain(out, "the CA has not decided yet and wants to be asked again");
-    }
+    if (in->pending_until != 0)
+        plan_poll(in, out);
     if (in->failures > 0)
         plan_retry(in, out);
     /* An attempt that lies in the future is a clock that was set back: what waits for it would
      * wait for ever. One attempt now puts last_attempt right. */
-    if (in->last_attempt > now && (in->failures > 0 || in->pending_until != 0))
+    if (in->last_attempt > now && (in->failures > 0 || in->pending_until != 0)) {
         out->due = now;
+        explain(out, "the last attempt lies in the future: the clock was set back");
+    }
     if (in->asked) {
         out->due = now;
+        out->jitter = 0;
         if (out->action == SCHEDULE_REPAIR)
             out->action = can_renew(in, now) ? SCHEDULE_RENEW : SCHEDULE_ENROLL;
         explain(out, "asked for");

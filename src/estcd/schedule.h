@@ -43,10 +43,12 @@ struct schedule_plan {
 
 /*
  * Renewal at not_before + lifetime * renew_at + jitter, never later than lifetime * 95 %; jitter
- * spans at most a twentieth of the lifetime and a day. After a failure: the wait doubles from 30 s,
- * is never more than a tenth of the remaining life (and never under 5 s), at most a day while the
- * certificate lives, at most an hour without one; it never ends. An expired certificate means
- * SCHEDULE_ENROLL.
+ * spans at most a twentieth of the lifetime and a day. Of a certificate that was issued beyond that
+ * point the life that was left counts instead. After a failure: the wait doubles from 30 s, is
+ * never more than a tenth of the remaining life (and never under 5 s), at most a day while the
+ * certificate lives, at most an hour without one; it never ends. While a file is unfit: from a
+ * minute to an hour. A CA that wants to be asked again is asked when its Max-Age is over, between 5
+ * seconds and a week. An expired certificate means SCHEDULE_ENROLL.
  */
 void schedule_plan(const struct schedule_input *in, int64_t now, struct schedule_plan *out);
 
