@@ -19,6 +19,10 @@
 #define FACTS_FORMAT 1
 #define FACTS_TEXT_MAX 1024
 #define FACTS_SANS_MAX 100
+/* What of the names is written down, so that the whole stays readable (STORE_JSON_MAX), quotes
+ * escaped and all. */
+#define FACTS_SAN_WRITTEN 512
+#define FACTS_SANS_WRITTEN 4000
 /* Beyond the year 9999 nothing is a date; keeps the schedule's arithmetic far from overflow. */
 #define FACTS_TIME_MAX INT64_C(253402300799)
 
@@ -62,15 +66,33 @@ void facts_clear(struct facts *facts) {
     *facts = (struct facts){0};
 }
 
+/* The names, as many as fit; "..." stands for those that do not. */
+static int bound_sans(char *const *all, char ***out) {
+    size_t used = 0;
+    int rc = 0;
+    for (size_t i = 0; !rc && all && all[i]; i++) {
+        _cleanup(freep) char *text = text_clean(all[i], strlen(all[i]), FACTS_SAN_WRITTEN);
+        used += text ? strlen(text) : 0;
+        bool fits = used <= FACTS_SANS_WRITTEN && i + 1 < FACTS_SANS_MAX;
+        rc = text ? text_list_add(out, fits ? text : "...") : -ENOMEM;
+        if (!fits)
+            break;
+    }
+    return rc;
+}
+
 int facts_from_cert(X509 *cert, const char *request_digest, int64_t generation, int64_t now,
                     struct facts *out, struct estc_error *err) {
     _cleanup(estc_cert_facts_clear) struct estc_cert_facts of_cert = {0};
     int rc = estc_cert_facts_get(cert, &of_cert, err);
     if (rc)
         return rc;
-    char *digest = strdup(request_digest);
-    if (!digest)
+    _cleanup(freep) char *digest = strdup(request_digest);
+    char **sans = NULL;
+    if (!digest || bound_sans(of_cert.sans, &sans)) {
+        text_list_free(sans);
         return estc_error_set(err, -ENOMEM, "out of memory");
+    }
     *out = (struct facts){
         .not_before = of_cert.not_before,
         .not_after = of_cert.not_after,
@@ -81,8 +103,8 @@ int facts_from_cert(X509 *cert, const char *request_digest, int64_t generation, 
         .serial = TAKE(of_cert.serial),
         .sha256 = TAKE(of_cert.sha256),
         .key_type = TAKE(of_cert.key_type),
-        .request_digest = digest,
-        .sans = TAKE(of_cert.sans),
+        .request_digest = TAKE(digest),
+        .sans = sans,
     };
     return 0;
 }
