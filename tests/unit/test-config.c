@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* estcd.conf: what is inherited, what is refused, and the sample that is installed. */
+#include "conf_file.h"
+
+#include <time.h>
+
+#include <estc/log.h>
+
+#include "common/journal.h"
+#include "estcd/config.h"
+
+static struct config *load(struct conf_place *c, const char *text) {
+    struct config *config = NULL;
+    conf_errors_clear(&c->errors);
+    conf_write(c, "estcd.conf", text);
+    int rc = config_load(c->path, &config, &c->errors);
+    if (rc == 0)
+        assert_no_errors(&c->errors);
+    else
+        assert_null(config);
+    assert_true(rc == 0 || (rc == ESTC_E_CONFIG && conf_errors_any(&c->errors)));
+    return config;
+}
+
+static struct config *load_good(struct conf_place *c, const char *text) {
+    struct config *config = load(c, text);
+    assert_no_errors(&c->errors);
+    assert_non_null(config);
+    return config;
+}
+
+#define COMMON                                              \
+    "url = \"coaps://est.example\"; trust = \"trust.pem\";" \
+    "birth = { certificate = \"/b/cert.pem\"; key = \"/b/key.pem\"; };"
+#define DEFAULTS "defaults = { " COMMON " };\n"
+/* One identity that is complete but for what stands in more. */
+#define ONE(more) DEFAULTS "identities = (\n { id = \"gw\"; " more " } );\n"
+
+/* --- what is read --- */
+
+static void an_empty_file_is_a_configuration(void **state) {
+    struct conf_place *c = *state;
+    struct config *config = load_good(c, "");
+    assert_string_equal(config->state_directory, "/var/lib/estcd");
+    assert_string_equal(config->control_socket, "/run/estcd/control");
+    assert_int_equal(config->log_level, ESTC_LOG_INFO);
+    assert_int_equal(config->max_attempts, 4);
+    assert_int_equal(config_count(config), 0);
+    assert_null(config_find(config, "gw"));
+    config_free(config);
+    assert_null(config_free(NULL));
+}
+
+static void an_identity_inherits_what_it_does_not_say(void **state) {
+    struct conf_place *c = *state;
+    struct config *config = load_good(c, ONE("subject = \"CN=gw\";"));
+    const struct config_identity *i = config_find(config, "gw");
+    char expected[PATH_MAX + 32];
+    snprintf(expected, sizeof(expected), "%s/trust.pem", c->place->path);
+    assert_string_equal(i->trust, expected);
+    assert_string_equal(i->url_parts.host, "est.example");
+    assert_int_equal(i->url_parts.port, 5684);
+    assert_string_equal(i->url_parts.root, "/.well-known/est");
+    assert_string_equal(i->birth_certificate, "/b/cert.pem");
+    assert_string_equal(i->birth_key, "/b/key.pem");
+    assert_null(i->label);
+    assert_null(i->subject_alt_names);
+    assert_int_equal(i->key_type, ESTC_KEY_P256);
+    assert_int_equal(i->renew_at, 660);
+    assert_int_equal(i->attempt_timeout, 300);
+    assert_int_equal(i->block_size, 1024);
+    assert_int_equal(i->max_body, 65536);
+    assert_int_equal(i->allow_rsa_server, CONF_FALSE);
+    assert_int_equal(i->origin.line, 3);
+    config_free(config);
+
+    config = load_good(c, "defaults = { " COMMON " subject = \"CN=all\"; label = \"l\";"
+                          "subject_alt_names = [\"DNS:all\"]; key_type = \"rsa3072\";"
+                          "renew_at = \"50%\"; attempt_timeout = \"1m\"; block_size = 64;"
+                          "max_body = \"1K\"; allow_rsa_server = true; };"
+                          "identities = ( { id = \"gw\"; } );");
+    i = config_at(config, 0);
+    assert_string_equal(i->subject, "CN=all");
+    assert_string_equal(i->label, "l");
+    assert_string_equal(i->subject_alt_names[0], "DNS:all");
+    assert_int_equal(i->key_type, ESTC_KEY_RSA3072);
+    assert_int_equal(i->renew_at, 500);
+    assert_int_equal(i->attempt_timeout, 60);
+    assert_int_equal(i->block_size, 64);
+    assert_int_equal(i->max_body, 1024);
+    assert_int_equal(i->allow_rsa_server, CONF_TRUE);
+    config_free(config);
+}
+
+static void what_an_identity_says_wins(void **state) {
+    struct conf_place *c = *state;
+    struct config *config = load_good(
+        c, "defaults = { " COMMON " subject = \"CN=all\"; label = \"l\"; key_type = \"rsa3072\";"
+           "renew_at = \"50%\"; allow_rsa_server = true; subject_alt_names = [\"DNS:all\"]; };"
+           "identities = ( { id = \"gw\"; url = \"coaps://[2001:db8::1]:61617/est\"; label = \"m\";"
+           "trust = \"/t.pem\"; birth = { certificate = \"/c\"; key = \"/k\"; };"
+           "subject = \"\"; subject_alt_names = [\"DNS:gw\", \"IP:192.0.2.1\"];"
+           "key_type = \"p256\"; renew_at = 0.7; allow_rsa_server = false; } );");
+    const struct config_identity *i = config_at(config, 0);
+    assert_string_equal(i->url_parts.host, "2001:db8::1");
+    assert_int_equal(i->url_parts.port, 61617);
+    assert_string_equal(i->url_parts.root, "/est");
+    assert_string_equal(i->label, "m");
+    assert_string_equal(i->trust, "/t.pem");
+    assert_string_equal(i->birth_key, "/k");
+    assert_string_equal(i->subject, "");
+    assert_string_equal(i->subject_alt_names[1], "IP:192.0.2.1");
+    assert_null(i->subject_alt_names[2]);
+    assert_int_equal(i->key_type, ESTC_KEY_P256);
+    assert_int_equal(i->renew_at, 700);
+    assert_int_equal(i->allow_rsa_server, CONF_FALSE);
+    config_free(config);
+}
+
+static void key_types_are_the_librarys(void **state) {
+    struct conf_place *c = *state;
+    for (int type = 0; type < ESTC_KEY_TYPE_MAX_; type++) {
+        char text[1024];
+        snprintf(text, sizeof(text), ONE("subject = \"CN=gw\"; key_type = \"%s\";"),
+                 estc_key_type_name((enum estc_key_type)type));
+        struct config *config = load_good(c, text);
+        assert_int_equal(config_at(config, 0)->key_type, type);
+        config_free(config);
+    }
+}
+
+static void identities_are_sorted_and_found(void **state) {
+    struct config *config =
+        load_good(*state, "defaults = { " COMMON " subject = \"CN=x\"; };"
+                          "identities = ( { id = \"m\"; }, { id = \"z\"; }, { id = \"a\"; } );");
+    assert_int_equal(config_count(config), 3);
+    assert_string_equal(config_at(config, 0)->id, "a");
+    assert_string_equal(config_at(config, 2)->id, "z");
+    assert_ptr_equal(config_find(config, "m"), config_at(config, 1));
+    assert_null(config_find(config, "n"));
+    config_free(config);
+}
+
+static void conf_d_adds_identities_and_replaces_keys(void **state) {
+    struct conf_place *c = *state;
+    assert_int_equal(mkdirat(c->place->fd, "conf.d", 0755), 0);
+    conf_write(c, "conf.d/10.conf",
+               "identities = ( { id = \"more\"; subject = \"CN=more\"; } );"
+               "defaults = { renew_at = \"80%\"; }; max_attempts = 9;");
+    struct config *config = load_good(c, "max_attempts = 2;" ONE("subject = \"CN=gw\";"));
+    assert_int_equal(config_count(config), 2);
+    assert_int_equal(config->max_attempts, 9);
+    assert_int_equal(config_find(config, "gw")->renew_at, 800);
+    assert_string_equal(config_find(config, "more")->url, "coaps://est.example");
+    assert_non_null(strstr(config_find(config, "more")->origin.file, "/conf.d/10.conf"));
+    config_free(config);
+}
+
+/* --- what is asked for --- */
+
+static void digest_of(struct conf_place *c, const char *text, char out[65]) {
+    struct config *config = load_good(c, text);
+    assert_int_equal(strlen(config_at(config, 0)->request_digest), 64);
+    strcpy(out, config_at(config, 0)->request_digest);
+    config_free(config);
+}
+
+#define ASKED "subject = \"CN=gw\"; subject_alt_names = [\"DNS:a\", \"DNS:b\"];"
+
+static void the_digest_tells_requests_apart(void **state) {
+    struct conf_place *c = *state;
+    static const char *const others[] = {
+        ONE("subject = \"CN=gx\"; subject_alt_names = [\"DNS:a\", \"DNS:b\"];"),
+        ONE("subject = \"CN=gw\"; subject_alt_names = [\"DNS:a\"];"),
+        ONE("subject = \"CN=gw\"; subject_alt_names = [\"DNS:a\", \"DNS:b\", \"DNS:b\"];"),
+        ONE("subject = \"CN=gw\";"),
+        ONE("subject_alt_names = [\"DNS:a\", \"DNS:b\"];"),
+        ONE(ASKED "label = \"l\";"),
+        ONE(ASKED "key_type = \"p384\";"),
+        ONE(ASKED "url = \"coaps://est.example/other\";"),
+        ONE("label = \"l\"; subject_alt_names = [\"DNS:a\", \"DNS:b\"];"),
+    };
+    enum { N = sizeof(others) / sizeof(others[0]) };
+    char digests[N + 1][65];
+    digest_of(c, ONE(ASKED), digests[N]);
+    for (size_t i = 0; i < N; i++)
+        digest_of(c, others[i], digests[i]);
+    for (size_t i = 0; i <= N; i++)
+        for (size_t k = 0; k < i; k++)
+            assert_string_not_equal(digests[i], digests[k]);
+}
+
+static void the_digest_is_the_same_for_the_same_request(void **state) {
+    struct conf_place *c = *state;
+    static const char *const same[] = {
+        ONE("subject_alt_names = [\"DNS:b\", \"DNS:a\"]; subject = \"CN=gw\";"),
+        ONE(ASKED "url = \"coaps://other.example:999\";"),
+        ONE(ASKED "url = \"coaps://est.example/.well-known/est/\";"),
+        ONE(ASKED "renew_at = \"20%\"; attempt_timeout = \"1h\"; block_size = 16;"),
+        ONE(ASKED "trust = \"/other\"; birth = { certificate = \"/o\"; key = \"/k\"; };"),
+        ONE(ASKED "key_type = \"p256\";"),
+    };
+    char first[65], digest[65];
+    digest_of(c, ONE(ASKED), first);
+    for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+        digest_of(c, same[i], digest);
+        assert_string_equal(digest, first);
+    }
+}
+
+/* --- what is refused --- */
+
+static void what_an_identity_lacks_or_gets_wrong(void **state) {
+    static const struct {
+        const char *text, *cause, *more;
+    } cases[] = {
+        {ONE(""), "gw: no name to ask for", "subject"},
+        {ONE("subject = \"\";"), "gw: no name to ask for", "subject"},
+        {ONE("subject = \"no name\";"), "gw: subject: ", "no name"},
+        {ONE("subject = \"CN=a\"; subject_alt_names = [\"gw.example\"];"),
+         "gw: subject_alt_names: ", "gw.example"},
+        {ONE("subject = \"CN=a\"; subject_alt_names = [\"IP:300.1.1.1\"];"),
+         "gw: subject_alt_names: ", "300.1.1.1"},
+        {ONE("subject = \"CN=a\"; url = \"https://x\";"), "gw: url: ", "coaps://HOST"},
+        {ONE("subject = \"CN=a\"; url = \"coap://x\";"), "gw: url: ", "coaps://HOST"},
+        {ONE("subject = \"CN=a\"; url = \"\";"), "url", "empty"},
+        {ONE("subject = \"CN=a\"; label = \"a/b\";"), "gw: label", "a/b"},
+        {ONE("subject = \"CN=a\"; label = \"sen\";"), "gw: label", "sen"},
+        {ONE("subject = \"CN=a\"; block_size = 100;"), "gw: block_size: 100", "16, 32, 64"},
+        {ONE("subject = \"CN=a\"; block_size = 8;"), "block_size: 8", "16 to 1024"},
+        {ONE("subject = \"CN=a\"; key_type = \"p255\";"), "key_type: ", "p256, p384, rsa2048"},
+        {ONE("subject = \"CN=a\"; renew_at = \"96%\";"), "renew_at: 96%", "10% to 95%"},
+        {ONE("subject = \"CN=a\"; renew-at = \"66%\";"), "renew-at", "did you mean 'renew_at'?"},
+        {ONE("subject = \"CN=a\"; attempt_timeout = \"9s\";"), "attempt_timeout: 9s",
+         "10 s to 1 h"},
+        {ONE("subject = \"CN=a\"; max_body = \"2M\";"), "max_body: 2M", "1024 to 1048576"},
+        {"identities = (\n { id = \"gw\"; subject = \"CN=a\"; birth = { key = \"/k\"; };"
+         "url = \"coaps://x\"; trust = \"/t\"; } );",
+         "gw: no birth credential", "certificate = "},
+        {"identities = (\n { id = \"gw\"; subject = \"CN=a\"; url = \"coaps://x\"; trust = \"/t\";"
+         "birth = { certificate = \"/c\"; }; } );",
+         "gw: no birth credential", "key = "},
+        {"identities = (\n { id = \"gw\"; subject = \"CN=a\"; url = \"coaps://x\";"
+         "birth = { certificate = \"/c\"; key = \"/k\"; }; } );",
+         "gw: no trust named", "trust = "},
+        {"identities = (\n { id = \"gw\"; subject = \"CN=a\"; trust = \"/t\";"
+         "birth = { certificate = \"/c\"; key = \"/k\"; }; } );",
+         "gw: no server named", "url = "},
+        {DEFAULTS "identities = (\n { subject = \"CN=a\"; } );", "'id' is missing", "id = "},
+    };
+    struct conf_place *c = *state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_null(load(c, cases[i].text));
+        assert_says(&c->errors, c->path, ":", cases[i].cause, cases[i].more);
+        assert_int_equal(errors_count(&c->errors), 1);
+    }
+}
+
+static void names_that_are_no_file_names(void **state) {
+    static const char *const names[] = {"..", ".",   "a/b",   "/etc",     "",      ".hidden",
+                                        "-n", "a b", "a\\nb", "\xc3\xa4", "a\\\\b"};
+    struct conf_place *c = *state;
+    char text[2048], longest[301];
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        snprintf(text, sizeof(text), DEFAULTS "identities = (\n{ id = \"%s\"; } );", names[i]);
+        assert_null(load(c, text));
+        assert_says(&c->errors, ":3: id: '", "cannot name a folder", "A-Z");
+        /* and the rest is said in the same run */
+        assert_says(&c->errors, ":3: this identity: no name to ask for");
+    }
+    memset(longest, 'x', 300);
+    longest[300] = '\0';
+    assert_false(config_id_valid(longest));
+    longest[64] = '\0';
+    assert_true(config_id_valid(longest));
+    assert_true(config_id_valid("A-z_0.9"));
+}
+
+static void a_name_that_stands_twice_is_named_with_both_places(void **state) {
+    struct conf_place *c = *state;
+    assert_null(load(c, "defaults = { " COMMON " subject = \"CN=x\"; };\n"
+                        "identities = (\n{ id = \"twice\"; },\n{ id = \"once\"; },\n"
+                        "{ id = \"twice\"; } );"));
+    char first[PATH_MAX + 8];
+    snprintf(first, sizeof(first), "%s:3", c->path);
+    assert_says(&c->errors, c->path, ":5: ", "'twice'", first, "identities");
+    assert_int_equal(errors_count(&c->errors), 1);
+
+    assert_int_equal(mkdirat(c->place->fd, "conf.d", 0755), 0);
+    conf_write(c, "conf.d/a.conf", "\n\n\n\nidentities = ( { id = \"gw\"; } );");
+    assert_null(load(c, ONE("subject = \"CN=gw\";")));
+    assert_says(&c->errors, "'gw'", "identities");
+    assert_says(&c->errors, "/conf.d/a.conf:5");
+    assert_says(&c->errors, "/estcd.conf:3");
+}
+
+static void every_error_of_every_identity_in_one_run(void **state) {
+    struct conf_place *c = *state;
+    assert_null(load(
+        c, "max_attempts = 0;\ncolour = 1;\nlog_level = \"loud\";\n"
+           "control_socket = \"/run/a-very-long-path/a-very-long-path/a-very-long-path/a-very-long-"
+           "path/a-very-long-path/a-very-long-path/control\";\n"
+           "identities = (\n{ id = \"one\"; url = \"http://x\"; },\n"
+           "{ id = \"..\"; subject = \"?\"; } );"));
+    assert_says(&c->errors, ":1: max_attempts: 0", "1 to 64");
+    assert_says(&c->errors, ":2: unknown key 'colour'");
+    assert_says(&c->errors, ":3: log_level", "error, warning, notice, info, debug");
+    assert_says(&c->errors, ":4: control_socket", "longer than 107 bytes");
+    static const char *const one[] = {"url", "no trust", "no birth", "no name"};
+    for (size_t i = 0; i < sizeof(one) / sizeof(one[0]); i++)
+        assert_says(&c->errors, ":6: one: ", one[i]);
+    static const char *const two[] = {"no server", "no trust", "no birth", "subject"};
+    for (size_t i = 0; i < sizeof(two) / sizeof(two[0]); i++)
+        assert_says(&c->errors, ":7: this identity: ", two[i]);
+    assert_int_equal(errors_count(&c->errors), 13);
+}
+
+static void a_file_that_is_not_there(void **state) {
+    struct conf_place *c = *state;
+    struct config *config = NULL;
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/nowhere.conf", c->place->path);
+    assert_int_equal(config_load(path, &config, &c->errors), ESTC_E_CONFIG);
+    assert_null(config);
+    assert_says(&c->errors, path, "no such file");
+}
+
+/* --- many --- */
+
+static void ten_thousand_identities_load_fast(void **state) {
+    enum { MANY = 10000 };
+    struct conf_place *c = *state;
+    char *text = malloc(MANY * 120 + 1000), *at = text;
+    at += sprintf(at, "%s", DEFAULTS "identities = (");
+    for (int i = 0; i < MANY; i++)
+        at += sprintf(at,
+                      "%s\n{ id = \"gw-%d\"; subject = \"CN=gw-%d\"; "
+                      "subject_alt_names = [\"DNS:gw-%d.example\"]; }",
+                      i ? "," : "", i * 7919 % MANY, i, i);
+    sprintf(at, ");");
+    clock_t start = clock();
+    struct config *config = load_good(c, text);
+    double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+    free(text);
+    assert_int_equal(config_count(config), MANY);
+    assert_string_equal(config_find(config, "gw-7919")->subject, "CN=gw-1");
+    config_free(config);
+    if (seconds > 10)
+        fail_msg("%.1f s", seconds);
+}
+
+/* --- the sample that is installed --- */
+
+static char *sample_text(void) {
+    struct estc_buf text = {0};
+    struct estc_error err = {0};
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/../../conf/estcd.conf", getenv("TESTS_VECTORS"));
+    if (fs_read(AT_FDCWD, path, 1 << 20, &text, NULL, &err))
+        fail_msg("%s", err.text);
+    char *copy = strdup((char *)text.data);
+    estc_buf_clear(&text);
+    return copy;
+}
+
+static void the_sample_changes_nothing(void **state) {
+    struct conf_place *c = *state;
+    char *text = sample_text();
+    struct config *config = load_good(c, text);
+    free(text);
+    assert_int_equal(config_count(config), 0);
+    config_free(config);
+}
+
+static bool names_key(const char *text, const char *name) {
+    char assigned[80];
+    snprintf(assigned, sizeof(assigned), "%s =", name);
+    return strstr(text, assigned) != NULL;
+}
+
+static void assert_shows_keys(const char *text, const struct conf_key *keys) {
+    for (const struct conf_key *k = keys; k->name; k++) {
+        if (!names_key(text, k->name))
+            fail_msg("the sample does not show '%s'", k->name);
+        if (k->group)
+            assert_shows_keys(text, k->group);
+    }
+}
+
+static void the_sample_without_its_marks_is_valid_and_shows_every_key(void **state) {
+    struct conf_place *c = *state;
+    char *text = sample_text();
+    assert_shows_keys(text, config_keys);
+    for (char *line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        char *mark = line + strspn(line, " ");
+        if (mark[0] == '#' && mark[1] != ' ' && mark[1] != '\n')
+            mark[0] = ' ';
+    }
+    struct config *config = load_good(c, text);
+    free(text);
+    assert_int_equal(config_count(config), 2);
+    const struct config_identity *mqtt = config_find(config, "mqtt");
+    /* What it shows outside the identities is what holds without it. */
+    struct config *plain = load_good(c, ONE("subject = \"CN=gw\";"));
+    const struct config_identity *built_in = config_at(plain, 0);
+    assert_string_equal(config->state_directory, plain->state_directory);
+    assert_string_equal(config->control_socket, plain->control_socket);
+    assert_int_equal(config->log_level, plain->log_level);
+    assert_int_equal(config->max_attempts, plain->max_attempts);
+    assert_int_equal(mqtt->renew_at, built_in->renew_at);
+    assert_int_equal(mqtt->attempt_timeout, built_in->attempt_timeout);
+    assert_int_equal(mqtt->key_type, built_in->key_type);
+    assert_int_equal(mqtt->block_size, built_in->block_size);
+    assert_int_equal(mqtt->max_body, built_in->max_body);
+    assert_int_equal(mqtt->allow_rsa_server, built_in->allow_rsa_server);
+    config_free(plain);
+    config_free(config);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        WITH_FILES(an_empty_file_is_a_configuration),
+        WITH_FILES(an_identity_inherits_what_it_does_not_say),
+        WITH_FILES(what_an_identity_says_wins),
+        WITH_FILES(key_types_are_the_librarys),
+        WITH_FILES(identities_are_sorted_and_found),
+        WITH_FILES(conf_d_adds_identities_and_replaces_keys),
+        WITH_FILES(the_digest_tells_requests_apart),
+        WITH_FILES(the_digest_is_the_same_for_the_same_request),
+        WITH_FILES(what_an_identity_lacks_or_gets_wrong),
+        WITH_FILES(names_that_are_no_file_names),
+        WITH_FILES(a_name_that_stands_twice_is_named_with_both_places),
+        WITH_FILES(every_error_of_every_identity_in_one_run),
+        WITH_FILES(a_file_that_is_not_there),
+        WITH_FILES(ten_thousand_identities_load_fast),
+        WITH_FILES(the_sample_changes_nothing),
+        WITH_FILES(the_sample_without_its_marks_is_valid_and_shows_every_key),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
