@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The text of a configuration file before libconfig sees it. libconfig 1.5 recurses as deep as the
- * brackets go, reads 4294967297 as 1, opens whatever "@include" names, and lets a comment that is
- * never closed swallow the rest of the file; all of these end here, with the line. Strings and
+ * brackets go, reads 4294967297 as 1, opens whatever "@include" names, lets a comment that is never
+ * closed swallow the rest of the file, and loses the memory of a string where its grammar has none;
+ * all of these end here, with the line. Strings and
  * comments are passed over as its lexer does; nothing else is judged.
  */
 #include <ctype.h>
@@ -72,6 +73,11 @@ static const char *skip_token(const char *p, const char **fault) {
     return next;
 }
 
+/* A string follows one of these, or another string, which it continues. */
+static bool takes_string(char last) {
+    return last != '\0' && strchr("=:,[(\"", last);
+}
+
 static unsigned count_lines(const char *from, const char *to) {
     unsigned n = 0;
     for (; from < to; from++)
@@ -82,11 +88,16 @@ static unsigned count_lines(const char *from, const char *to) {
 const char *conf_text_fault(const char *text, unsigned *line) {
     const char *fault = NULL;
     unsigned depth = 0;
+    char last = '\0'; /* the first byte of the token before */
     *line = 1;
     for (const char *p = text, *next; *p; p = next) {
         next = skip_token(p, &fault);
         if (fault)
             return fault;
+        if (*p == '"' && !takes_string(last))
+            return "a string where none can stand: check for a missing '=', ',' or ';' before it";
+        if (!isspace((unsigned char)*p) && *p != '#' && *p != '/')
+            last = *p;
         *line += count_lines(p, next);
         if (next > p)
             continue;

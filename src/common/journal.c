@@ -54,6 +54,7 @@ void journal_open(const char *name, enum estc_log_level level) {
     journal.name = name;
     journal.level = level;
     journal.to_journal = stderr_is_journal();
+    journal.in_stream = false;
     estc_log_set_handler(on_library_log, NULL);
 }
 

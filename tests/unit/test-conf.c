@@ -155,6 +155,17 @@ static void an_empty_file_leaves_the_defaults(void **state) {
     }
 }
 
+static void strings_in_a_row_are_one(void **state) {
+    struct conf_place *c = *state;
+    struct all all = read_text(c, "string = \"a\" // and\n\"b\" /* and */\"c\"\n;"
+                                  "strings : (\"d\" \"e\", # f\n\"g\");");
+    assert_no_errors(&c->errors);
+    assert_string_equal(all.string, "abc");
+    assert_string_equal(all.strings[0], "de");
+    assert_string_equal(all.strings[1], "g");
+    conf_clear(keys, &all);
+}
+
 static void one_string_makes_a_list_of_one(void **state) {
     struct all all = read_text(*state, "strings = \"a\";");
     assert_string_equal(all.strings[0], "a");
@@ -292,6 +303,10 @@ static void a_syntax_error_names_its_line(void **state) {
     assert_refused(c, "number = 1;\nstring = \"ab\"\nyes = = true;\n", c->path,
                    ":3: ", "syntax error", "missing ';'");
     assert_refused(c, "\nstring = \"never closed\n", c->path, ":2: ", "never closed");
+    assert_refused(c, "\n\"string\" = 1;", c->path, ":2: ", "where none can stand");
+    assert_refused(c, "number 1;\n", c->path, ":1: ", "syntax error");
+    assert_refused(c, "number /* = */ \"x\";", c->path, ":1: ", "missing '='");
+    assert_refused(c, "string = 1 \"x\";", c->path, ":1: ", "where none can stand");
     assert_refused(c, "number = 1; number = 2;", c->path, ":1: ", "duplicate");
     assert_refused(c, "number = 1;\n/* never closed\nstring = \"ab\";", c->path, ":2: ", "*/");
 }
@@ -330,13 +345,12 @@ static void brackets_in_strings_and_comments_do_not_nest(void **state) {
 
 static void errors_are_clean_and_bounded(void **state) {
     struct conf_place *c = *state;
-    char *text = malloc(1 << 16);
+    static char text[1 << 16];
     strcpy(text, "choice = \"");
     memset(text + 10, 'x', 60000);
     strcpy(text + 60010, "\";");
     struct all all = read_text(c, text);
     conf_clear(keys, &all);
-    free(text);
     assert_int_equal(errors_count(&c->errors), 1);
     assert_true(strlen(c->errors.lines[0]) < 4096 + 400);
 
@@ -529,6 +543,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         WITH_FILES(every_type_is_read),
         WITH_FILES(an_empty_file_leaves_the_defaults),
+        WITH_FILES(strings_in_a_row_are_one),
         WITH_FILES(one_string_makes_a_list_of_one),
         WITH_FILES(paths_are_relative_to_their_file),
         WITH_FILES(paths_are_absolute_even_in_a_file_named_from_here),

@@ -355,7 +355,8 @@ static char *sample_text(void) {
     struct estc_buf text = {0};
     struct estc_error err = {0};
     char path[PATH_MAX];
-    snprintf(path, sizeof(path), "%s/../../conf/estcd.conf", getenv("TESTS_VECTORS"));
+    const char *vectors = getenv("TESTS_VECTORS");
+    snprintf(path, sizeof(path), "%s/../../conf/estcd.conf", vectors ? vectors : "tests/vectors");
     if (fs_read(AT_FDCWD, path, 1 << 20, &text, NULL, &err))
         fail_msg("%s", err.text);
     char *copy = strdup((char *)text.data);
