@@ -31,15 +31,15 @@ static void finalizep(sqlite3_stmt **statement) {
 }
 
 static const char schema_sql[] =
-    "CREATE TABLE certificate ("
+    "CREATE TABLE certificates ("
     " sha256 TEXT PRIMARY KEY, serial TEXT NOT NULL UNIQUE, der BLOB NOT NULL,"
     " subject_id TEXT NOT NULL, subject TEXT NOT NULL, key_sha256 TEXT NOT NULL,"
     " holder TEXT NOT NULL, authenticator TEXT NOT NULL, op TEXT NOT NULL, label TEXT NOT NULL,"
     " rule TEXT NOT NULL, not_before INTEGER NOT NULL, not_after INTEGER NOT NULL,"
     " issued_at INTEGER NOT NULL, collected_at INTEGER NOT NULL DEFAULT 0,"
     " revoked_at INTEGER NOT NULL DEFAULT 0) STRICT;"
-    "CREATE INDEX certificate_by_request ON certificate (authenticator, key_sha256);"
-    "CREATE INDEX certificate_by_subject ON certificate (subject_id, not_after);";
+    "CREATE INDEX certificate_by_request ON certificates (authenticator, key_sha256);"
+    "CREATE INDEX certificate_by_subject ON certificates (subject_id, not_after);";
 
 #define COLUMNS                                                                               \
     "sha256, serial, der, subject_id, subject, key_sha256, holder, authenticator, op, label," \
@@ -133,7 +133,7 @@ static int sqlite_find_same(struct ledger *ledger, const struct ledger_request *
                                  request->subject_id,    request->key_sha256, NULL};
     const int64_t numbers[] = {since, now};
     return query((struct ledger_sqlite *)ledger,
-                 "SELECT " COLUMNS " FROM certificate WHERE authenticator = ?1 AND op = ?2 AND"
+                 "SELECT " COLUMNS " FROM certificates WHERE authenticator = ?1 AND op = ?2 AND"
                  " label = ?3 AND subject_id = ?4 AND key_sha256 = ?5 AND issued_at >= ?6 AND"
                  " not_after > ?7 AND collected_at = 0 AND revoked_at = 0"
                  " ORDER BY issued_at DESC LIMIT 1",
@@ -145,7 +145,7 @@ static int sqlite_find_other_holder(struct ledger *ledger, const char *subject_i
                                     struct estc_error *err) {
     const char *const texts[] = {subject_id, holder, NULL};
     return query((struct ledger_sqlite *)ledger,
-                 "SELECT " COLUMNS " FROM certificate WHERE subject_id = ?1 AND holder <> ?2 AND"
+                 "SELECT " COLUMNS " FROM certificates WHERE subject_id = ?1 AND holder <> ?2 AND"
                  " not_after > ?3 AND revoked_at = 0 LIMIT 1",
                  texts, &now, 1, out, err);
 }
@@ -154,7 +154,8 @@ static int sqlite_find(struct ledger *ledger, const char *sha256, struct ledger_
                        struct estc_error *err) {
     const char *const texts[] = {sha256, NULL};
     return query((struct ledger_sqlite *)ledger,
-                 "SELECT " COLUMNS " FROM certificate WHERE sha256 = ?1", texts, NULL, 0, out, err);
+                 "SELECT " COLUMNS " FROM certificates WHERE sha256 = ?1", texts, NULL, 0, out,
+                 err);
 }
 
 static int sqlite_insert(struct ledger *ledger, const struct ledger_entry *e,
@@ -162,7 +163,7 @@ static int sqlite_insert(struct ledger *ledger, const struct ledger_entry *e,
     struct ledger_sqlite *l = (struct ledger_sqlite *)ledger;
     _cleanup(finalizep) sqlite3_stmt *s = NULL;
     if (sqlite3_prepare_v2(l->db,
-                           "INSERT INTO certificate (" COLUMNS ") VALUES"
+                           "INSERT INTO certificates (" COLUMNS ") VALUES"
                            " (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)",
                            -1, &s, NULL) != SQLITE_OK)
         return failed(l, err);
@@ -185,7 +186,7 @@ static int sqlite_collected(struct ledger *ledger, const char *sha256, int64_t n
     struct ledger_sqlite *l = (struct ledger_sqlite *)ledger;
     _cleanup(finalizep) sqlite3_stmt *s = NULL;
     if (sqlite3_prepare_v2(l->db,
-                           "UPDATE certificate SET collected_at = ?2"
+                           "UPDATE certificates SET collected_at = ?2"
                            " WHERE sha256 = ?1 AND collected_at = 0",
                            -1, &s, NULL) != SQLITE_OK)
         return failed(l, err);

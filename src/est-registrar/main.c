@@ -233,8 +233,8 @@ static int bad_usage(const char *text) {
 
 static int make_site(const char *dir, char **names, char **devices, const char *lifetime) {
     int64_t seconds;
-    if (conf_parse_duration(lifetime, &seconds) || seconds < 10)
-        return bad_usage("--lifetime takes a duration of 10 s or more, like \"90d\"");
+    if (conf_parse_duration(lifetime, &seconds) || seconds < 1)
+        return bad_usage("--lifetime takes a duration, like \"90d\"");
     const struct init_options options = {
         .dir = dir,
         .names = (const char *const *)names,
