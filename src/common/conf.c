@@ -174,11 +174,14 @@ static void read_group(const struct reading *r, const config_setting_t *group,
 /* Form first, then the parser. True when config holds the file. */
 static bool parse_text(const struct reading *r, const struct estc_buf *text, config_t *config) {
     const char *data = (const char *)text->data;
-    unsigned line = 1;
-    const char *fault = memchr(data, '\0', text->len) ? "a NUL byte in the file: it is no text"
-                                                      : conf_text_fault(data, &line);
-    if (fault) {
-        reading_error(r, line, "%s", fault);
+    if (memchr(data, '\0', text->len)) {
+        reading_error(r, 1, "a NUL byte in the file: it is no text");
+        return false;
+    }
+    const struct conf_text_fault fault = conf_text_fault(data);
+    if (fault.cause) {
+        reading_error(r, fault.line, "%.*s%s%s", fault.name_len > 80 ? 80 : fault.name_len,
+                      fault.name ? fault.name : "", fault.name_len ? ": " : "", fault.cause);
         return false;
     }
     if (config_read_string(config, data) == CONFIG_TRUE)

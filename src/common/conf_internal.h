@@ -23,5 +23,12 @@ char *conf_set_text(const struct conf_key *key, const char *file, const char *te
 char *conf_set_setting(const struct conf_key *key, const char *file, const config_setting_t *s,
                        void *target);
 
-/* Why a text must not reach libconfig, and the line of it; NULL when it may. */
-const char *conf_text_fault(const char *text, unsigned *line);
+/* Why a text must not reach libconfig. */
+struct conf_text_fault {
+    const char *cause; /* NULL: it may */
+    unsigned line;
+    const char *name; /* in the text: the setting at hand; name_len 0: none */
+    int name_len;
+};
+
+struct conf_text_fault conf_text_fault(const char *text);

@@ -85,30 +85,37 @@ static unsigned count_lines(const char *from, const char *to) {
     return n;
 }
 
-const char *conf_text_fault(const char *text, unsigned *line) {
-    const char *fault = NULL;
+/* What stands outside all tokens: brackets and separators. */
+static const char *sign_fault(char sign, unsigned *depth) {
+    if (strchr("({[", sign) && ++*depth > DEPTH_MAX)
+        return "brackets nested deeper than 32: no key takes that";
+    if (strchr(")}]", sign) && *depth > 0)
+        --*depth;
+    return sign == '@' ? "'@include' is not taken: put the settings themselves here" : NULL;
+}
+
+struct conf_text_fault conf_text_fault(const char *text) {
+    struct conf_text_fault f = {.line = 1};
     unsigned depth = 0;
     char last = '\0'; /* the first byte of the token before */
-    *line = 1;
     for (const char *p = text, *next; *p; p = next) {
-        next = skip_token(p, &fault);
-        if (fault)
-            return fault;
-        if (*p == '"' && !takes_string(last))
-            return "a string where none can stand: check for a missing '=', ',' or ';' before it";
+        next = skip_token(p, &f.cause);
+        if (*p == '"' && !f.cause && !takes_string(last))
+            f.cause =
+                "a string where none can stand: check for a missing '=', ',' or ';' before it";
+        if (next == p && !f.cause)
+            f.cause = sign_fault(*next++, &depth);
+        if (f.cause)
+            break;
+        if (isalpha((unsigned char)*p)) {
+            f.name = p;
+            f.name_len = (int)(next - p);
+        } else if (*p == ';' || *p == '{') {
+            f.name_len = 0;
+        }
         if (!isspace((unsigned char)*p) && *p != '#' && *p != '/')
             last = *p;
-        *line += count_lines(p, next);
-        if (next > p)
-            continue;
-        if (strchr("({[", *p) && ++depth > DEPTH_MAX)
-            return "brackets nested deeper than 32: no key takes that";
-        if (strchr(")}]", *p) && depth > 0)
-            depth--;
-        if (*p == '@')
-            return "'@include' is not taken: put the settings themselves here";
-        *line += *p == '\n';
-        next = p + 1;
+        f.line += count_lines(p, next);
     }
-    return NULL;
+    return f;
 }

@@ -181,10 +181,11 @@ static void judge_ids(struct config *config, struct conf_errors *errors) {
         if (!i->id)
             continue; /* the table has said so */
         if (!config_id_valid(i->id))
-            conf_error(errors, &i->origin,
-                       "id: '%.80s' cannot name a folder: use 1 to %d of A-Z, a-z, 0-9, '.', '_' "
-                       "and '-', not beginning with '.' or '-'",
-                       i->id, ID_MAX);
+            conf_error(
+                errors, &i->origin,
+                "id: '%.80s' cannot name a folder: use 1 to %d ASCII letters, digits, '.', '_' "
+                "and '-', not beginning with '.' or '-'",
+                i->id, ID_MAX);
         if (n > 0 && item(config, n - 1)->id && strcmp(item(config, n - 1)->id, i->id) == 0)
             conf_error(errors, &i->origin,
                        "id: '%.80s' stands at %s:%u already: identities need names of their own",

@@ -73,7 +73,7 @@ def check_keys(tap, page, printer):
     names = {key.split(".")[-1] for key in keys}
     # A key is described under a definition that begins with its name; *group.key* is a form too.
     described = {name.split(".")[-1] for name in
-                 re.findall(r"^\*([a-z][a-z_.]*)\*", source(page), re.MULTILINE)}
+                 re.findall(r"^\*([a-z][a-z_.]*)\*(?!\()", source(page), re.MULTILINE)}
     both_ways(tap, f"{page}: keys", names, described, "the table", "the manual")
 
 

@@ -264,7 +264,7 @@ static void names_that_are_no_file_names(void **state) {
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         snprintf(text, sizeof(text), DEFAULTS "identities = (\n{ id = \"%s\"; } );", names[i]);
         assert_null(load(c, text));
-        assert_says(&c->errors, ":3: id: '", "cannot name a folder", "A-Z");
+        assert_says(&c->errors, ":3: id: '", "cannot name a folder", "letters, digits");
         /* and the rest is said in the same run */
         assert_says(&c->errors, ":3: this identity: no name to ask for");
     }
