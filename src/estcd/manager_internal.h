@@ -43,6 +43,8 @@ struct manager {
 };
 
 /* manager.c */
+struct member *member_new(struct manager *manager, const struct config_identity *config);
+struct member *member_free(struct member *member);
 void member_replan(struct member *member);
 void manager_schedule(struct manager *manager);
 void manager_tell(struct manager *manager, const struct manager_event *event);
