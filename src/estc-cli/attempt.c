@@ -58,6 +58,12 @@ static void say_not_due(const char *id, json_t *event, json_t *identity) {
     say_note("%s: not due: %s; --force does it all the same", id, text ? text : "-");
 }
 
+static void say_started(const char *id, json_t *event, json_t *identity) {
+    const char *text = json_string_value(json_object_get(event, "text"));
+    (void)identity;
+    say_note("%s: started (%s)", id, text ? text : "-");
+}
+
 static void say_text(const char *id, json_t *event, json_t *identity) {
     const char *text = json_string_value(json_object_get(event, "text"));
     (void)identity;
@@ -73,7 +79,7 @@ static const struct kind {
     int otherwise; /* UNKNOWN, and the identity looks well */
 } kinds[] = {
     {"step", EXIT_WORKING, say_text, 0},
-    {"started", EXIT_WORKING, say_text, 0},
+    {"started", EXIT_WORKING, say_started, 0},
     {"pending", EXIT_WORKING, say_and_next, 0},
     {"issued", EXIT_DONE, say_issued, 0},
     {"not-due", UNKNOWN, say_not_due, EXIT_DONE},   /* or pending */

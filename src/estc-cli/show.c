@@ -40,6 +40,8 @@ static char *row_next(json_t *object, const char *member, int64_t now, bool *non
     _cleanup(freep) char *why = view_text(object, member);
     if (!next || !due || !why)
         return NULL;
+    if (view_working(object)) /* what was due is being done */
+        return TAKE(next);
     return text_format("%s, at %s: %s", next, due, why);
 }
 

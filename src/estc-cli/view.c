@@ -78,16 +78,20 @@ static char *due_text(json_t *identity, int64_t now) {
     return span ? text_format("in %s", span) : NULL;
 }
 
+bool view_working(json_t *identity) {
+    const char *state = member_string(identity, "state");
+    return state && strcmp(state, "working") == 0;
+}
+
 char *view_next(json_t *identity, int64_t now) {
     const char *action = member_string(identity, "next_action");
-    const char *state = member_string(identity, "state");
     json_int_t failures = json_integer_value(json_object_get(identity, "failures"));
     _cleanup(freep) char *due = due_text(identity, now);
     if (!due)
         return NULL;
     if (!action)
         return copy("-");
-    if (state && strcmp(state, "working") == 0)
+    if (view_working(identity))
         return copy("under way");
     if (strcmp(action, "poll") == 0)
         return text_format("poll %s (Max-Age)", due);

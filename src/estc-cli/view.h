@@ -26,6 +26,8 @@ char *view_footer(json_t *identities);
 /* The block of `estc show`; 0 or -ENOMEM. */
 int view_show(json_t *identity, int64_t now, FILE *out, const struct print_style *style);
 
+/* An attempt is under way. */
+bool view_working(json_t *identity);
 /* How a state looks. */
 enum tint view_tint(json_t *identity);
 

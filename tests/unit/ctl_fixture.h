@@ -165,7 +165,7 @@ static inline void fixture_say(struct fixture *f, const char *text) {
 static inline json_t *fixture_hear(struct fixture *f) {
     fixture_run(f);
     char *text = NULL;
-    size_t len = 0;
+    size_t len = 0, cap = 0;
     for (;;) {
         char c;
         ssize_t n = read(f->peer, &c, 1);
@@ -174,7 +174,11 @@ static inline json_t *fixture_hear(struct fixture *f) {
             free(text);
             return NULL;
         }
-        text = realloc(text, len + 1);
+        if (len == cap) {
+            cap = cap ? 2 * cap : 1024;
+            text = realloc(text, cap);
+            assert_non_null(text);
+        }
         text[len++] = c;
         if (c == '\0')
             break;

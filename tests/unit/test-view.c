@@ -269,6 +269,10 @@ static void show_leaves_out_what_is_not_there(void **state) {
                               "Next         enroll now, at 2026-12-30 12:00Z: new\n"
                               "Certificate  none yet\n");
     free(text);
+    text = shown("{\"state\":\"working\",\"next_action\":\"enroll\",\"next_due\":\"" NOW "\","
+                 "\"next_why\":\"new\"}");
+    assert_non_null(strstr(text, "Next         under way\n"));
+    free(text);
     text = shown("{\"certificate\":{\"not_after\":\"2026-12-20T12:00:00Z\"}}");
     assert_non_null(strstr(text, "Not after  2026-12-20 12:00Z (10d ago)\n"));
     free(text);
