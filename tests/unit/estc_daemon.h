@@ -114,15 +114,15 @@ static inline void handle_attempt(struct ctl_call *call, json_t *params, void *a
 }
 
 static inline void handle_enroll(struct ctl_call *call, json_t *params, void *arg) {
+    struct daemon *d = arg;
     const char *id = json_string_value(json_object_get(params, "id"));
-    if (strcmp(id, "fresh") == 0 && json_is_true(json_object_get(params, "force")))
-        json_object_set_new(params, "id", json_string("good"));
-    else if (strcmp(id, "vanish") == 0) {
-        sd_event_exit(((struct daemon *)arg)->event, 0);
-        ((struct daemon *)arg)->kept[0] = ctl_call_ref(call);
-        ((struct daemon *)arg)->n_kept = 1;
+    if (strcmp(id, "vanish") == 0) {
+        sd_event_exit(d->event, 0);
+        d->kept[d->n_kept++] = ctl_call_ref(call);
         return;
     }
+    if (strcmp(id, "fresh") == 0 && json_is_true(json_object_get(params, "force")))
+        json_object_set_new(params, "id", json_string("good"));
     handle_attempt(call, params, arg);
 }
 
