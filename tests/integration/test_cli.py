@@ -39,7 +39,7 @@ class Cli(harness.ClassSite):
         lines = done.out.splitlines()
         self.assertRegex(lines[0], r"^ID\s+STATE\s+EXPIRES\s+LEFT\s+NEXT ACTION\s+LAST RESULT")
         self.assertRegex(done.out, r"(?m)^gw +valid ")
-        self.assertRegex(done.out, r"(?m)^no-file +config ")
+        self.assertRegex(done.out, r"(?m)^no-file +(config|working) ")
         self.assertRegex(lines[-1], "5 identities")
         self.assertNotIn("\x1b", done.out)
 

@@ -36,9 +36,9 @@ class IdentityFiles(harness.ClassSite):
             files["key"].chmod(0o600)
 
         cls.cases = {
-            "no-key": (lambda f: f["key"].unlink(), "no-key.key.*No such file"),
-            "no-cert": (lambda f: f["certificate"].unlink(), "no-cert.certificate.*No such file"),
-            "no-trust": (lambda f: f["trust"].unlink(), "no-trust.trust.*No such file"),
+            "no-key": (lambda f: f["key"].unlink(), "no-key.key.*no such file"),
+            "no-cert": (lambda f: f["certificate"].unlink(), "no-cert.certificate.*no such file"),
+            "no-trust": (lambda f: f["trust"].unlink(), "no-trust.trust.*no such file"),
             "no-pair": (replace_key, "no-pair.*(match|belong|pair)"),
             "group-key": (lambda f: f["key"].chmod(0o640), "group-key.key.*chmod 600"),
             "world-key": (lambda f: f["key"].chmod(0o604), "world-key.key.*chmod 600"),
@@ -115,7 +115,7 @@ class UnreadableKey(harness.TestCase):
             "certificate": str(public / "cert.pem"), "key": str(public / "key.pem")})])
         site.start_daemon(user=user)
         shown = site.wait_state("gw", "config")
-        self.assertRegex(shown["last_error"], "public/key.pem.*Permission denied")
+        self.assertRegex(shown["last_error"], "public/key.pem.*permission denied")
         os.chown(public / "key.pem", *user)
         site.wait_state("gw", "valid")
 

@@ -24,7 +24,7 @@ class Kill(harness.ClassSite):
     def rows(self, subject):
         ledger = self.shared.ledger()
         with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as db:
-            return db.execute("SELECT count(*) FROM certificates WHERE subject LIKE ?",
+            return db.execute("SELECT count(*) FROM certificate WHERE subject LIKE ?",
                               (f"%{subject}%",)).fetchone()[0]
 
     def case(self, step, victim):

@@ -50,7 +50,7 @@ class Reload(harness.ClassSite):
         self.shared.conf.unlink()
         done = self.shared.estc("reload")
         self.assertEqual(done.status, harness.BAD_CONFIG, done)
-        self.assertIn("No such file", done.err)
+        self.assertIn("no such file", done.err)
         self.assertEqual(self.names(), ["gw-a"])
 
     def test_by_signal(self):

@@ -54,7 +54,7 @@ class Store(harness.TestCase):
                     file.write(b"x" * 4096)
             except OSError:
                 pass
-        self.assert_failed_renewal(before, "No space left")
+        self.assert_failed_renewal(before, "disk full")
         ballast.unlink()
         self.assert_mended(before)
 
@@ -70,7 +70,7 @@ class Store(harness.TestCase):
             except OSError:
                 pass
         self.s.start_daemon(ready=False)
-        harness.wait_for(lambda: "No space left" in self.s.daemon.log(), "the log says why")
+        harness.wait_for(lambda: "disk full" in self.s.daemon.log(), "the log says why")
         ballast.unlink()
         if self.s.daemon.popen.poll() is None:
             self.s.estc("enroll", "gw")
@@ -84,7 +84,7 @@ class Store(harness.TestCase):
         mount("-t", "tmpfs", "-o", "mode=750", "tmpfs", self.s.state)
         before = self.enrolled()
         mount("-o", "remount,ro", self.s.state)
-        self.assert_failed_renewal(before, "Read-only file system")
+        self.assert_failed_renewal(before, "read-only")
         mount("-o", "remount,rw", self.s.state)
         self.assert_mended(before)
 
@@ -174,7 +174,7 @@ class Store(harness.TestCase):
         (self.s.state / "format").write_text("2\n")
         self.s.start_daemon(ready=False)
         self.assertNotEqual(self.s.daemon.wait_exit(), 0)
-        self.assertIn("format", self.s.daemon.log())
+        self.assertIn("layout 2", self.s.daemon.log())
         self.assertEqual((self.s.state / "format").read_text(), "2\n")
 
     def test_one_daemon_at_a_time(self):
