@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/fs_internal.h"
 
 #define FS_TEMP_TRIES 100
 #define FS_READ_STEP 4096

@@ -17,6 +17,9 @@
 /* Temporary names begin with this. Only a kill or a power cut leaves one behind. */
 #define FS_TEMP_PREFIX ".estc-tmp-"
 
+/* Fills err with "cannot WHAT PATH: CAUSE: REMEDY" for an errno and returns it negated. */
+int fs_fail(struct estc_error *err, int error, const char *what, const char *path);
+
 /* Closes and sets to -1; for scope cleanup. */
 void fs_closep(int *fd);
 

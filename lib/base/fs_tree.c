@@ -12,7 +12,6 @@
 
 #include "base/cleanup.h"
 #include "base/fs.h"
-#include "base/fs_internal.h"
 
 #define FS_DEPTH_MAX 32
 #define FS_OPEN_FOLDER (O_RDONLY | O_DIRECTORY | O_CLOEXEC)

@@ -12,7 +12,8 @@
 #include "common/journal.h"
 #include "manager_internal.h"
 
-#define WATCHED (IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_ATTRIB | IN_ONLYDIR)
+#define WATCHED \
+    (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB | IN_ONLYDIR)
 
 static const char *base_name(const char *path) {
     const char *slash = strrchr(path, '/');
@@ -29,7 +30,7 @@ static char **watched_paths(const struct member *member) {
         text_list_add(&paths, named[i]);
     if (!member->identity.store_unfit)
         return paths;
-    _cleanup(freep) char *current = store_path(state, config->id, "");
+    _cleanup(freep) char *current = text_format("%s/identities/%s/current", state, config->id);
     _cleanup(freep) char *key = store_path(state, config->id, "key.pem");
     if (current && key) {
         text_list_add(&paths, current);

@@ -177,9 +177,20 @@ static int on_messages(sd_event_source *source, int fd, uint32_t revents, void *
     return 0;
 }
 
+/* True when the store holds a newer generation than the one that we know. */
+static bool has_committed(const struct member *member) {
+    const struct identity *identity = &member->identity;
+    _cleanup(facts_clear) struct facts facts = {0};
+    return !store_load_facts(member->manager->config->state_directory, identity->config->id, &facts,
+                             NULL) &&
+           (!identity->have_facts || facts.generation > identity->facts.generation);
+}
+
 /* A worker that said nothing at its end, in the same terms as one that did. */
 static void explain_death(struct member *member, const siginfo_t *si) {
     member_clear_result(member);
+    if (has_committed(member)) /* the truth is on disk: it died after its work was done */
+        return;
     bool timed_out = si->si_code != CLD_EXITED && si->si_status == SIGALRM;
     member->result = (struct attempt_result){
         .code = timed_out ? ESTC_E_TIMEOUT : -EIO,

@@ -106,7 +106,7 @@ static int lock_folder(struct store *store, struct estc_error *err) {
     }
     store->lock_fd = openat(store->dirfd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (store->lock_fd < 0)
-        return estc_error_set(err, -errno, "cannot open %s/lock: %m", store->path);
+        return fs_fail(err, errno, "lock", store->path);
     if (flock(store->lock_fd, LOCK_EX | LOCK_NB) < 0)
         return estc_error_set(err, errno == EWOULDBLOCK ? -EBUSY : -errno,
                               "%s is in use by another worker", store->path);

@@ -365,9 +365,7 @@ class TestCase(unittest.TestCase):
         return site
 
     def _show_logs(self, site):
-        # Cleanups run after the outcome is known; unittest keeps it here.
-        outcome = getattr(self, "_outcome", None)
-        if outcome is not None and not outcome.success:
+        if self in _TapResult.failed:
             print(site.logs(), file=sys.stderr)
 
 
@@ -392,12 +390,13 @@ class ClassSite(unittest.TestCase):
             raise
 
     def tearDown(self):
-        outcome = getattr(self, "_outcome", None)
-        if outcome is not None and not outcome.success:
+        if self in _TapResult.failed:
             print(self.shared.logs(), file=sys.stderr)
 
 
 class _TapResult(unittest.TestResult):
+    failed = set()  # test cases, known before their clean-up runs
+
     def __init__(self, tap):
         super().__init__()
         self.tap = tap
@@ -410,6 +409,7 @@ class _TapResult(unittest.TestResult):
         self.tap.point(True, self._name(test))
 
     def _failed(self, test, err):
+        self.failed.add(getattr(test, "test_case", test))
         self.tap.point(False, self._name(test), "".join(traceback.format_exception(*err)))
 
     def addFailure(self, test, err):

@@ -13,7 +13,7 @@ STEPS = re.findall(r'X\(ATTEMPT_\w+, "(\w+)"', (harness.ROOT / "src/estcd/attemp
 VICTIMS = ("worker", "manager", "both")
 
 
-class Kill(harness.ClassSite):
+class Kill(harness.ClassSite, harness.TestCase):
     """One registrar for all; each case has a daemon and a state folder of its own."""
 
     @classmethod
@@ -24,11 +24,11 @@ class Kill(harness.ClassSite):
     def rows(self, subject):
         ledger = self.shared.ledger()
         with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as db:
-            return db.execute("SELECT count(*) FROM certificate WHERE subject LIKE ?",
+            return db.execute("SELECT count(*) FROM certificates WHERE subject LIKE ?",
                               (f"%{subject}%",)).fetchone()[0]
 
     def case(self, step, victim):
-        site = self.site_for(f"{step}-{victim}")
+        site = self.site_for()
         name = f"gw-{step}-{victim}"
         site.write_config([site.identity(name)])
         site.start_daemon(env={**harness.preload("stall-at-step"), "ESTC_TEST_STEP": step})
@@ -56,21 +56,10 @@ class Kill(harness.ClassSite):
         self.assertEqual(leftovers, [])
         self.assertEqual(site.daemon.stop(), 0)
 
-    def site_for(self, folder):
-        site = harness.Site()
-        self.addCleanup(site.close)
-        self.sites.append(site)
+    def site_for(self):
+        site = self.site()
         site.site, site.port = self.shared.site, self.shared.port
         return site
-
-    def setUp(self):
-        self.sites = []
-
-    def tearDown(self):
-        if not self._outcome.success:
-            for site in self.sites:
-                print(site.logs(), file=harness.sys.stderr)
-        super().tearDown()
 
 
 def add(step, victim):

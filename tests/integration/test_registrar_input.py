@@ -33,7 +33,7 @@ class RegistrarInput(harness.ClassSite):
     def rows(self):
         """Certificates in the ledger."""
         with sqlite3.connect(f"file:{self.shared.ledger()}?mode=ro", uri=True) as db:
-            return db.execute("SELECT count(*) FROM certificate").fetchone()[0]
+            return db.execute("SELECT count(*) FROM certificates").fetchone()[0]
 
     def post(self, payload, content_format=coap.PKCS10, path=f"{EST}/sen", **options):
         return self.client().request(coap.POST, path, payload, content_format, **options)

@@ -80,12 +80,12 @@ class Store(harness.TestCase):
 
     @needs_mounts
     def test_read_only(self):
-        self.s.state.mkdir()
-        mount("-t", "tmpfs", "-o", "mode=750", "tmpfs", self.s.state)
         before = self.enrolled()
-        mount("-o", "remount,ro", self.s.state)
+        folder = self.s.state / "identities" / "gw"
+        mount("--bind", folder, folder)
+        mount("-o", "remount,bind,ro", folder)
         self.assert_failed_renewal(before, "read-only")
-        mount("-o", "remount,rw", self.s.state)
+        mount("-o", "remount,bind,rw", folder)
         self.assert_mended(before)
 
     def test_foreign_files_in_the_way(self):
@@ -94,16 +94,26 @@ class Store(harness.TestCase):
         identity.mkdir(parents=True)
         (identity / "generations").write_text("not a folder")
         (identity / "pending").write_text("not a folder")
-        (identity / "current").mkdir()
-        (identity / "current" / "precious.txt").write_text("keep me")
         self.enrolled()
         self.s.assert_consistent("gw")
         aside = sorted(p.name for p in identity.iterdir() if ".foreign-" in p.name)
-        self.assertEqual([name.split(".")[0] for name in aside],
-                         ["current", "generations", "pending"])
-        kept = next(p for p in identity.iterdir() if p.name.startswith("current.foreign-"))
-        self.assertEqual((kept / "precious.txt").read_text(), "keep me")
+        self.assertEqual([name.split(".")[0] for name in aside], ["generations", "pending"])
+        self.assertEqual((identity / aside[0]).read_text(), "not a folder")
         self.assertIn("foreign-", self.s.daemon.log())
+
+    def test_a_foreign_folder_named_current(self):
+        """Services may point there: only a person can say what is to become of it."""
+        current = self.s.current("gw")
+        current.mkdir(parents=True)
+        (current / "precious.txt").write_text("keep me")
+        self.s.start_daemon()
+        shown = self.s.wait_state("gw", "config")
+        self.assertIn(str(current), shown["last_error"])
+        self.assertIn("remove it", shown["last_error"])
+        self.assertEqual((current / "precious.txt").read_text(), "keep me")
+        current.rename(self.s.dir / "elsewhere")
+        self.s.wait_state("gw", "valid")
+        self.s.assert_consistent("gw")
 
     def test_links_that_lead_away(self):
         target = self.s.dir / "elsewhere"
@@ -131,7 +141,7 @@ class Store(harness.TestCase):
         self.assert_mended(before)
         identity = self.s.state / "identities/gw"
         self.assertEqual([p for p in identity.rglob(".estc-tmp-*")], [])
-        self.assertFalse((half / "key.pem").exists() and "PRIV" == (half / "key.pem").read_text()[-4:])
+        self.assertNotEqual(self.s.current("gw").resolve(), half.resolve(), "it is never used")
 
     def test_pending_files_that_are_garbage(self):
         self.s.start_daemon()

@@ -16,7 +16,7 @@ class Wire(harness.ClassSite):
         cls.addClassCleanup(cls.proxy.close)
         # Small blocks, so that both directions have some.
         site.write_config([site.identity("gw", url=f"coaps://localhost:{cls.proxy.port}",
-                                         block_size=256)])
+                                         block_size=128)])
         site.start_daemon()
         site.wait_state("gw", "valid")
         site.daemon.stop()
@@ -84,7 +84,7 @@ class Wire(harness.ClassSite):
         sizes = [int(row[0]) for row in self.tshark("udp", "udp.length")]
         self.assertLessEqual(max(sizes), 1280)
         application = [int(r[0]) for r in self.tshark("dtls.record.content_type == 23", "udp.length")]
-        self.assertLessEqual(max(application), 256 + 128, "a block and its headers")
+        self.assertLessEqual(max(application), 128 + 128, "a block and its headers")
 
     def test_an_orderly_end(self):
         self.assertTrue(self.tshark("dtls.record.content_type == 21", "frame.number"),
