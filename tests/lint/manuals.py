@@ -71,9 +71,9 @@ def check_keys(tap, page, printer):
     keys = {line.split()[0] for line in output.splitlines() if line}
     tap.point(status == 0 and len(keys) > 5, f"{page}: the program has a table of keys", output)
     names = {key.split(".")[-1] for key in keys}
-    # A key is described under a definition that begins with its name; *group.key* is a form too.
-    described = {name.split(".")[-1] for name in
-                 re.findall(r"^\*([a-z][a-z_.]*)\*(?!\()", source(page), re.MULTILINE)}
+    # A key is described by a line "*KEY* = ..."; several that are alike share one.
+    lines = re.findall(r"^(\*[A-Za-z_.*, ]+\*) = ", source(page), re.MULTILINE)
+    described = {name.split(".")[-1] for line in lines for name in bold(line)}
     both_ways(tap, f"{page}: keys", names, described, "the table", "the manual")
 
 
