@@ -33,16 +33,28 @@ static char *row_text(json_t *object, const char *member, int64_t now, bool *non
     return *none ? NULL : view_text(object, member);
 }
 
+/* "2027-02-09 08:12Z, in 41d" */
+static char *due_in_full(json_t *identity, int64_t now) {
+    const char *text = json_string_value(json_object_get(identity, "next_due"));
+    _cleanup(freep) char *time = view_time(text);
+    int64_t due;
+    if (!time || !text || clock_parse(text, &due) < 0)
+        return TAKE(time);
+    _cleanup(freep) char *span = view_span(due - now);
+    return due <= now ? text_format("%s, now", time)
+           : span     ? text_format("%s, in %s", time, span)
+                      : NULL;
+}
+
 static char *row_next(json_t *object, const char *member, int64_t now, bool *none) {
     (void)none;
-    _cleanup(freep) char *next = view_next(object, now);
-    _cleanup(freep) char *due = view_time(json_string_value(json_object_get(object, "next_due")));
+    _cleanup(freep) char *due = due_in_full(object, now);
+    _cleanup(freep) char *next = due ? view_next_at(object, due) : NULL;
     _cleanup(freep) char *why = view_text(object, member);
-    if (!next || !due || !why)
+    if (!next || !why)
         return NULL;
-    if (view_working(object)) /* what was due is being done */
-        return TAKE(next);
-    return text_format("%s, at %s: %s", next, due, why);
+    /* What is under way is not due, whatever it was that made it so. */
+    return view_working(object) ? TAKE(next) : text_format("%s: %s", next, why);
 }
 
 static char *row_last(json_t *object, const char *member, int64_t now, bool *none) {
@@ -97,8 +109,6 @@ static const struct row certificate_rows[] = {
     {"SHA-256", row_text, "sha256"},
     {"Not before", row_time, "not_before"},
     {"Not after", row_end, "not_after"},
-    {"Issued", row_time, "issued_at"},
-    {"Generation", row_text, "generation"},
     {NULL},
 };
 
@@ -139,6 +149,17 @@ static int add_rows(struct table *table, const char *indent, const struct row *r
     return rc;
 }
 
+/* "generation 3, issued 2026-11-24 12:46Z" */
+static char *certificate_title(json_t *certificate) {
+    if (!certificate)
+        return text_format("none yet");
+    _cleanup(freep) char *generation = view_text(certificate, "generation");
+    _cleanup(freep) char *issued =
+        view_time(json_string_value(json_object_get(certificate, "issued_at")));
+    return generation && issued ? text_format("generation %s, issued %s", generation, issued)
+                                : NULL;
+}
+
 CLEANUP_DEFINE(struct table *, table_freep, table_free);
 
 int view_show(json_t *identity, int64_t now, FILE *out, const struct print_style *style) {
@@ -148,8 +169,7 @@ int view_show(json_t *identity, int64_t now, FILE *out, const struct print_style
     if (!rc)
         rc = add_rows(table, "", identity_rows, identity, now);
     if (!rc)
-        rc = add(table, "", "Certificate", text_format("%s", certificate ? "" : "none yet"),
-                 TINT_NONE);
+        rc = add(table, "", "Certificate", certificate_title(certificate), TINT_NONE);
     if (!rc && certificate)
         rc = add_rows(table, "  ", certificate_rows, certificate, now);
     if (rc)

@@ -83,12 +83,9 @@ bool view_working(json_t *identity) {
     return state && strcmp(state, "working") == 0;
 }
 
-char *view_next(json_t *identity, int64_t now) {
+char *view_next_at(json_t *identity, const char *due) {
     const char *action = member_string(identity, "next_action");
     json_int_t failures = json_integer_value(json_object_get(identity, "failures"));
-    _cleanup(freep) char *due = due_text(identity, now);
-    if (!due)
-        return NULL;
     if (!action)
         return copy("-");
     if (view_working(identity))
@@ -101,6 +98,11 @@ char *view_next(json_t *identity, int64_t now) {
         return text_format("retry %s (try %" JSON_INTEGER_FORMAT ")", due, failures + 1);
     _cleanup(freep) char *clean = copy(action);
     return clean ? text_format("%s %s", clean, due) : NULL;
+}
+
+char *view_next(json_t *identity, int64_t now) {
+    _cleanup(freep) char *due = due_text(identity, now);
+    return due ? view_next_at(identity, due) : NULL;
 }
 
 /* --- estc list ------------------------------------------------------------------------------- */

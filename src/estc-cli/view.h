@@ -17,6 +17,8 @@ char *view_span(int64_t seconds);
 char *view_time(const char *rfc3339);
 /* "renew 2027-02-09", "poll in 4m (Max-Age)", "retry in 38m (try 6)". */
 char *view_next(json_t *identity, int64_t now);
+/* The same with another text for the time. */
+char *view_next_at(json_t *identity, const char *due);
 
 /* The table of `estc list`, headings included unless bare. NULL: out of memory. */
 struct table *view_list(json_t *identities, int64_t now, bool bare);

@@ -233,7 +233,7 @@ static void show_says_everything(void **state) {
               "\"issued_at\":\"2026-10-01T12:00:01Z\",\"generation\":3}}");
     assert_string_equal(text, "Identity      gw\n"
                               "State         failing\n"
-                              "Next          retry in 38m (try 3), at 2026-12-30 12:38Z: "
+                              "Next          retry 2026-12-30 12:38Z, in 38m (try 3): "
                               "try 2 failed\n"
                               "Last          renew: timeout, at 2026-12-30 11:59Z\n"
                               "Error         no reply\n"
@@ -245,7 +245,7 @@ static void show_says_everything(void **state) {
                               "Names         DNS:gw\n"
                               "              IP:192.0.2.1\n"
                               "Key           p256\n"
-                              "Certificate   \n"
+                              "Certificate   generation 3, issued 2026-10-01 12:00Z\n"
                               "  Subject     CN=gw\n"
                               "  Issuer      CN=CA\n"
                               "  Serial      0A1B\n"
@@ -253,9 +253,7 @@ static void show_says_everything(void **state) {
                               "  Key         p256\n"
                               "  SHA-256     ABCD\n"
                               "  Not before  2026-10-01 12:00Z\n"
-                              "  Not after   2027-01-06 13:00Z (7d left)\n"
-                              "  Issued      2026-10-01 12:00Z\n"
-                              "  Generation  3\n");
+                              "  Not after   2027-01-06 13:00Z (7d left)\n");
     free(text);
 }
 
@@ -266,7 +264,7 @@ static void show_leaves_out_what_is_not_there(void **state) {
                        "\"failures\":0,\"subject\":\"\"}");
     assert_string_equal(text, "Identity     gw\n"
                               "State        new\n"
-                              "Next         enroll now, at 2026-12-30 12:00Z: new\n"
+                              "Next         enroll 2026-12-30 12:00Z, now: new\n"
                               "Certificate  none yet\n");
     free(text);
     text = shown("{\"state\":\"working\",\"next_action\":\"enroll\",\"next_due\":\"" NOW "\","
