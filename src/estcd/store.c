@@ -33,25 +33,25 @@ static int out_of_memory(struct estc_error *err) {
 
 /* --- layout --- */
 
-static int check_format(int dirfd, const char *state_directory, struct estc_error *err) {
+static int check_format(int dirfd, struct estc_error *err) {
     _cleanup(estc_buf_clear) struct estc_buf text = {0};
     int rc = fs_read(dirfd, "format", 16, &text, NULL, err);
     if (rc == -ENOENT)
         return fs_write_atomic(dirfd, "format", "1\n", 2, STORE_FILE_MODE, err);
-    if (rc)
+    if (rc && rc != ESTC_E_TOO_LARGE)
         return rc;
+    const char *data = text.data ? (const char *)text.data : "";
     char *end = NULL;
-    long format = strtol((const char *)text.data, &end, 10);
-    if (end == (const char *)text.data || *end != '\n' || end[1] || format < 1)
+    long format = strtol(data, &end, 10);
+    if (end == data || *end != '\n' || end[1] || format < 1)
         return estc_error_set(err, -EINVAL,
-                              "%s/format does not say which layout the folder has: restore it "
-                              "(it reads \"1\"), or name another state_directory",
-                              state_directory);
+                              "the file \"format\" does not say which layout the folder has: "
+                              "restore it (it reads \"1\"), or name another state_directory");
     if (format > STORE_FORMAT)
         return estc_error_set(err, -EINVAL,
-                              "%s has layout %ld, this estcd knows up to %d: install the newer "
-                              "estcd again, or name another state_directory",
-                              state_directory, format, STORE_FORMAT);
+                              "it has layout %ld, this estcd knows up to %d: install the "
+                              "newer estcd again, or name another state_directory",
+                              format, STORE_FORMAT);
     return 0;
 }
 
@@ -61,8 +61,8 @@ int store_prepare(const char *state_directory, struct estc_error *err) {
         return rc;
     _cleanup(fs_closep) int dirfd = open(state_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dirfd < 0)
-        return estc_error_set(err, -errno, "cannot open %s: %m", state_directory);
-    rc = check_format(dirfd, state_directory, err);
+        return fs_fail(err, errno, "open", state_directory);
+    rc = check_format(dirfd, err);
     if (!rc)
         rc = fs_mkdir_all(dirfd, IDENTITIES, STORE_FOLDER_MODE, err);
     return rc ? estc_error_prefix(err, "state folder %s", state_directory) : 0;
@@ -70,15 +70,26 @@ int store_prepare(const char *state_directory, struct estc_error *err) {
 
 int store_open_identity(const char *state_directory, const char *id, bool create,
                         struct estc_error *err) {
-    _cleanup(freep) char *path = text_format("%s/" IDENTITIES "/%s", state_directory, id);
-    if (!path)
-        return out_of_memory(err);
-    if (create) {
-        int rc = fs_mkdir_all(AT_FDCWD, path, STORE_FOLDER_MODE, err);
-        if (rc)
-            return rc;
-    }
-    return fs_open_dir(AT_FDCWD, path, err);
+    int rc = create ? fs_mkdir_all(AT_FDCWD, state_directory, STORE_FOLDER_MODE, err) : 0;
+    if (rc)
+        return rc;
+    /* Step by step, so that no link below STATE is followed; O_PATH, since a worker in its cage may
+     * pass through the two upper folders but not look into them. */
+    _cleanup(fs_closep) int state = open(state_directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (state < 0)
+        return fs_fail(err, errno, "open", state_directory);
+    if (create)
+        rc = fs_mkdir_all(state, IDENTITIES, STORE_FOLDER_MODE, err);
+    _cleanup(fs_closep) int all =
+        rc ? -1 : openat(state, IDENTITIES, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (!rc && all < 0)
+        rc = fs_fail(err, errno, "open", IDENTITIES);
+    if (!rc && create)
+        rc = fs_mkdir_all(all, id, STORE_FOLDER_MODE, err);
+    int fd = rc ? rc : fs_open_dir(all, id, err);
+    if (fd < 0)
+        estc_error_prefix(err, "in %s", state_directory);
+    return fd;
 }
 
 char *store_path(const char *state_directory, const char *id, const char *file) {
@@ -102,11 +113,22 @@ int store_set_aside(int dirfd, const char *path, const char *name, struct estc_e
     return estc_error_set(err, -EEXIST, "%s: too many %s.foreign-N: remove some", path, name);
 }
 
-/* --- JSON --- */
+/* --- files --- */
+
+int store_read_file(int dirfd, const char *name, size_t max, struct estc_buf *out,
+                    struct estc_error *err) {
+    /* Only whoever may write here could put a link between this look and the reading, and he can
+     * write what he likes anyway. */
+    struct stat st;
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
+        return estc_error_set(err, -ELOOP, "%s is a symbolic link: put the file itself there",
+                              name);
+    return fs_read(dirfd, name, max, out, NULL, err);
+}
 
 int store_read_json(int dirfd, const char *name, json_t **out, struct estc_error *err) {
     _cleanup(estc_buf_clear) struct estc_buf text = {0};
-    int rc = fs_read(dirfd, name, STORE_JSON_MAX, &text, NULL, err);
+    int rc = store_read_file(dirfd, name, STORE_JSON_MAX, &text, err);
     if (rc)
         return rc;
     json_t *json = ctl_json_object((const char *)text.data, text.len);
@@ -129,48 +151,57 @@ int store_write_json(int dirfd, const char *name, const json_t *json, bool repla
 
 /* --- what is in force --- */
 
-int store_open_current(int dirfd, const char *path, int *out, struct estc_error *err) {
-    char target[PATH_MAX];
-    ssize_t len = readlinkat(dirfd, STORE_CURRENT, target, sizeof(target) - 1);
-    if (len < 0 && errno == ENOENT)
-        return estc_error_set(err, -ENOENT, "%s: no certificate yet", path);
-    if (len < 0 && errno != EINVAL)
-        return estc_error_set(err, -errno, "cannot read %s/" STORE_CURRENT ": %m", path);
-    target[len < 0 ? 0 : len] = '\0';
+int64_t store_generation_number(const char *name) {
+    if (name[0] < '1' || name[0] > '9' || strlen(name) > 15 || name[strspn(name, "0123456789")])
+        return 0;
+    return strtoll(name, NULL, 10);
+}
+
+int64_t store_current_number(int dirfd) {
     static const char prefix[] = STORE_GENERATIONS "/";
-    const char *number = target + strlen(prefix);
-    if (strncmp(target, prefix, strlen(prefix)) != 0 || !*number ||
-        number[strspn(number, "0123456789")])
-        return estc_error_set(err, ESTC_E_CREDENTIAL,
-                              "%s/" STORE_CURRENT " is not a link to a generation: remove it, and "
-                              "estcd enrolls anew",
-                              path);
+    char target[64] = "";
+    ssize_t len = readlinkat(dirfd, STORE_CURRENT, target, sizeof(target) - 1);
+    if (len < 0 || strncmp(target, prefix, strlen(prefix)) != 0)
+        return 0;
+    return store_generation_number(target + strlen(prefix));
+}
+
+int store_open_current(int dirfd, const char *path, int *out, struct estc_error *err) {
+    int64_t number = store_current_number(dirfd);
+    if (number == 0)
+        return estc_error_set(err, -ENOENT, "%s: no certificate yet", path);
+    char name[24];
+    snprintf(name, sizeof(name), "%lld", (long long)number);
     _cleanup(fs_closep) int all =
         openat(dirfd, STORE_GENERATIONS, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    int fd = all < 0 ? -1 : openat(all, number, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = all < 0 ? -1 : openat(all, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return estc_error_set(err, ESTC_E_CREDENTIAL,
-                              "%s/%s cannot be opened (%m): restore it, or remove "
-                              "%s/" STORE_CURRENT ", and estcd enrolls anew",
-                              path, target, path);
+                              "%s/" STORE_GENERATIONS "/%s cannot be opened (%m): restore it, or "
+                              "remove %s/" STORE_CURRENT ", and estcd enrolls anew",
+                              path, name, path);
     *out = fd;
     return 0;
 }
 
-int store_check_key_file(int dirfd, const char *name, const char *path, struct estc_error *err) {
+static int unfit_key(struct estc_error *err, const char *path, const char *folder,
+                     const char *fault) {
+    return estc_error_set(err, ESTC_E_CREDENTIAL, "private key %s/%s/" STORE_KEY ": %s", path,
+                          folder, fault);
+}
+
+int store_check_key_file(int dirfd, const char *path, const char *folder, struct estc_error *err) {
     struct stat st;
-    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return estc_error_set(err, ESTC_E_CREDENTIAL, "private key %s/%s: %m: restore it", path,
-                              name);
+    if (fstatat(dirfd, STORE_KEY, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return unfit_key(err, path, folder,
+                         errno == ENOENT ? "no such file: restore it, or enroll anew"
+                                         : "cannot be looked at: check the disk");
     if (!S_ISREG(st.st_mode) || st.st_size == 0)
-        return estc_error_set(err, ESTC_E_CREDENTIAL,
-                              "private key %s/%s: not a regular file with content: restore it",
-                              path, name);
+        return unfit_key(err, path, folder, "not a file with content: restore it, or enroll anew");
     if (st.st_mode & 077)
-        return estc_error_set(err, ESTC_E_CREDENTIAL,
-                              "private key %s/%s: others can read it (mode %04o): chmod 600, or "
-                              "enroll anew if it may have leaked",
-                              path, name, (unsigned)(st.st_mode & 07777));
+        return unfit_key(err, path, folder,
+                         "others than its owner have access: chmod 600, or enroll anew if it may "
+                         "have leaked");
     return 0;
 }
 
@@ -199,7 +230,7 @@ int store_load_facts(const char *state_directory, const char *id, struct facts *
     _cleanup(fs_closep) int generation = -1;
     int rc = store_open_current(dirfd, path, &generation, err);
     if (!rc)
-        rc = store_check_key_file(generation, "key.pem", path, err);
+        rc = store_check_key_file(generation, path, STORE_CURRENT, err);
     struct stat st;
     if (!rc && fstatat(generation, "cert.pem", &st, AT_SYMLINK_NOFOLLOW) < 0)
         rc = estc_error_set(err, ESTC_E_CREDENTIAL,
@@ -256,5 +287,10 @@ int store_save_attempts(const char *state_directory, const char *id,
     if (!json)
         return out_of_memory(err);
     _cleanup(fs_closep) int dirfd = store_open_identity(state_directory, id, true, err);
-    return dirfd < 0 ? dirfd : store_write_json(dirfd, ATTEMPTS, json, true, STORE_FILE_MODE, err);
+    if (dirfd < 0)
+        return dirfd;
+    int rc = store_write_json(dirfd, ATTEMPTS, json, true, STORE_FILE_MODE, err);
+    if (rc)
+        estc_error_prefix(err, "%s/" IDENTITIES "/%s", state_directory, id);
+    return rc;
 }

@@ -36,8 +36,9 @@
 /* Creates or checks STATE; a newer format is refused with a remedy. */
 int store_prepare(const char *state_directory, struct estc_error *err);
 
-/* Facts of the current generation. -ENOENT when there is none yet; ESTC_E_CREDENTIAL when there is
- * one that cannot be used: a file is missing, key.pem is readable by others, facts unreadable. */
+/* Facts of the current generation. -ENOENT when there is none yet (a `current` that is none of ours
+ * counts as none); ESTC_E_CREDENTIAL when there is one that cannot be used: a file is missing,
+ * key.pem is readable by others, facts unreadable. */
 int store_load_facts(const char *state_directory, const char *id, struct facts *out,
                      struct estc_error *err);
 

@@ -33,13 +33,6 @@ static int out_of_memory(struct estc_error *err) {
 
 /* --- the generations' numbers --- */
 
-/* 0 for what is no number of ours. */
-static int64_t generation_number(const char *name) {
-    if (name[0] < '1' || name[0] > '9' || strlen(name) > 15 || name[strspn(name, "0123456789")])
-        return 0;
-    return strtoll(name, NULL, 10);
-}
-
 /* Opens the folder of all generations, made if need be. */
 static int open_generations(const struct store *store, struct estc_error *err) {
     int fd = fs_open_dir(store->dirfd, STORE_GENERATIONS, NULL);
@@ -60,8 +53,8 @@ static int64_t highest_generation(int all) {
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     int64_t highest = 0;
     for (const struct dirent *e; dir && (e = readdir(dir));)
-        if (generation_number(e->d_name) > highest)
-            highest = generation_number(e->d_name);
+        if (store_generation_number(e->d_name) > highest)
+            highest = store_generation_number(e->d_name);
     if (dir)
         closedir(dir);
     return highest;
@@ -72,7 +65,7 @@ static void prune_generations(int all, int64_t oldest, int64_t kept) {
     int fd = openat(all, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     for (const struct dirent *e; dir && (e = readdir(dir));) {
-        int64_t number = generation_number(e->d_name);
+        int64_t number = store_generation_number(e->d_name);
         struct estc_error why = {0};
         if (number > 0 && number < oldest && number != kept && fs_remove_tree(all, e->d_name, &why))
             log_warning("old generation stays: %s", why.text);
@@ -148,6 +141,9 @@ int store_open(const char *state_directory, const char *id, struct store **out,
     rc = sweep(all, err);
     if (!rc)
         rc = fs_remove_tree(all, UNFINISHED, err);
+    _cleanup(fs_closep) int pending = fs_open_dir(store->dirfd, STORE_PENDING, NULL);
+    if (!rc && pending >= 0)
+        rc = sweep(pending, err);
     if (rc)
         return rc;
     *out = TAKE(store);
@@ -156,91 +152,6 @@ int store_open(const char *state_directory, const char *id, struct store **out,
 
 int store_dirfd(const struct store *store) {
     return store->dirfd;
-}
-
-/* --- what is in force --- */
-
-void store_current_clear(struct store_current *current) {
-    EVP_PKEY_free(current->key);
-    X509_free(current->cert);
-    sk_X509_pop_free(current->chain, X509_free);
-    sk_X509_pop_free(current->cacerts, X509_free);
-    facts_clear(&current->facts);
-    *current = (struct store_current){0};
-}
-
-/* The certificates of one file; an empty file is an empty list when that is allowed. */
-static int read_certs(int dirfd, const char *name, bool may_be_empty, STACK_OF(X509) * *out,
-                      struct estc_error *err) {
-    _cleanup(estc_buf_clear) struct estc_buf pem = {0};
-    int rc = fs_read(dirfd, name, STORE_PEM_MAX, &pem, NULL, err);
-    if (rc)
-        return rc;
-    if (pem.len == 0 && may_be_empty) {
-        *out = sk_X509_new_null();
-        return *out ? 0 : out_of_memory(err);
-    }
-    rc = estc_certs_from_pem(pem.data, pem.len, out, err);
-    return rc ? estc_error_prefix(err, "%s", name) : 0;
-}
-
-static int read_key(int dirfd, const char *path, EVP_PKEY **out, struct estc_error *err) {
-    _cleanup(estc_buf_clear) struct estc_buf pem = {0};
-    int rc = store_check_key_file(dirfd, "key.pem", path, err);
-    if (!rc)
-        rc = fs_read(dirfd, "key.pem", STORE_PEM_MAX, &pem, NULL, err);
-    return rc ? rc : estc_key_from_pem(pem.data, pem.len, out, err);
-}
-
-static int load_generation(int fd, const char *path, struct store_current *out,
-                           struct estc_error *err) {
-    _cleanup(sk_x509_freep) STACK_OF(X509) *leaf = NULL;
-    int rc = read_key(fd, path, &out->key, err);
-    if (!rc)
-        rc = read_certs(fd, "cert.pem", false, &leaf, err);
-    if (!rc)
-        rc = read_certs(fd, "chain.pem", true, &out->chain, err);
-    if (!rc)
-        rc = read_certs(fd, "cacerts.pem", true, &out->cacerts, err);
-    if (!rc)
-        rc = store_read_facts(fd, path, &out->facts, err);
-    if (rc)
-        return rc;
-    out->cert = sk_X509_shift(leaf);
-    if (!estc_cert_has_key(out->cert, out->key))
-        return estc_error_set(err, ESTC_E_CREDENTIAL,
-                              "%s/" STORE_CURRENT ": key.pem and cert.pem do not belong together: "
-                              "restore them, or remove " STORE_CURRENT ", and estcd enrolls anew",
-                              path);
-    _cleanup(estc_cert_facts_clear) struct estc_cert_facts seen = {0};
-    rc = estc_cert_facts_get(out->cert, &seen, err);
-    if (!rc && strcmp(seen.sha256, out->facts.sha256) != 0)
-        rc = estc_error_set(err, ESTC_E_CREDENTIAL,
-                            "%s/" STORE_CURRENT ": cert.pem is not the certificate that "
-                            "facts.json describes: restore it, or remove " STORE_CURRENT
-                            ", and estcd enrolls anew",
-                            path);
-    return rc;
-}
-
-int store_load_current(struct store *store, struct store_current *out, struct estc_error *err) {
-    _cleanup(fs_closep) int fd = -1;
-    int rc = store_open_current(store->dirfd, store->path, &fd, err);
-    if (rc)
-        return rc;
-    _cleanup(store_current_clear) struct store_current current = {0};
-    rc = load_generation(fd, store->path, &current, err);
-    if (rc == -ENOMEM)
-        return rc;
-    if (rc) {
-        /* Whatever it is, a file of ours is unfit and somebody has to look at it. */
-        if (err)
-            err->code = ESTC_E_CREDENTIAL;
-        return ESTC_E_CREDENTIAL;
-    }
-    *out = current;
-    current = (struct store_current){0};
-    return 0;
 }
 
 /* --- a new one --- */
@@ -285,7 +196,7 @@ static int write_generation(int all, const struct generation_texts *texts,
         const struct estc_buf *text;
         mode_t mode;
     } files[] = {
-        {"key.pem", &texts->key, STORE_KEY_MODE},
+        {STORE_KEY, &texts->key, STORE_KEY_MODE},
         {"cert.pem", &texts->cert, STORE_FILE_MODE},
         {"chain.pem", &texts->chain, STORE_FILE_MODE},
         {"fullchain.pem", &texts->fullchain, STORE_FILE_MODE},
@@ -308,25 +219,32 @@ static int write_generation(int all, const struct generation_texts *texts,
                 : out_of_memory(err);
 }
 
-/* From the finished folder under its temporary name to what is in force. */
-static int promote(struct store *store, int all, int64_t number, struct estc_error *err) {
-    _cleanup(freep) char *name = text_format("%lld", (long long)number);
-    _cleanup(freep) char *target = text_format(STORE_GENERATIONS "/%lld", (long long)number);
-    if (!name || !target)
-        return out_of_memory(err);
-    if (renameat2(all, UNFINISHED, all, name, RENAME_NOREPLACE) < 0)
-        return estc_error_set(err, -errno, "cannot finish %s/%s: %m", store->path, target);
-    int rc = fs_sync_dir(all, ".", err);
-    if (rc)
-        return rc;
+/* What stands where `current` should and is none of ours gives way to it. */
+static int clear_the_way(struct store *store, struct estc_error *err) {
     struct stat st;
-    if (fstatat(store->dirfd, STORE_CURRENT, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-        !S_ISLNK(st.st_mode)) {
-        rc = store_set_aside(store->dirfd, store->path, STORE_CURRENT, err);
-        if (rc)
-            return rc;
-    }
-    return fs_symlink_atomic(store->dirfd, target, STORE_CURRENT, err);
+    bool foreign = store_current_number(store->dirfd) == 0 &&
+                   fstatat(store->dirfd, STORE_CURRENT, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    return foreign ? store_set_aside(store->dirfd, store->path, STORE_CURRENT, err) : 0;
+}
+
+/* From the finished folder under its temporary name to what is in force. */
+static int promote(struct store *store, int all, const char *number, struct estc_error *err) {
+    _cleanup(freep) char *target = text_format(STORE_GENERATIONS "/%s", number);
+    if (!target)
+        return out_of_memory(err);
+    if (renameat2(all, UNFINISHED, all, number, RENAME_NOREPLACE) < 0)
+        return fs_fail(err, errno, "finish", target);
+    int rc = fs_sync_dir(all, ".", err);
+    if (!rc)
+        rc = clear_the_way(store, err);
+    return rc ? rc : fs_symlink_atomic(store->dirfd, target, STORE_CURRENT, err);
+}
+
+/* On a full disk every byte counts. What is in force stays, even if only the last sync failed. */
+static void undo(struct store *store, int all, const char *number) {
+    fs_remove_tree(all, UNFINISHED, NULL);
+    if (store_current_number(store->dirfd) != store_generation_number(number))
+        fs_remove_tree(all, number, NULL);
 }
 
 int store_commit(struct store *store, const struct store_issued *issued, struct facts *facts,
@@ -335,6 +253,9 @@ int store_commit(struct store *store, const struct store_issued *issued, struct 
     if (all < 0)
         return all;
     int64_t number = highest_generation(all) + 1;
+    _cleanup(freep) char *name = text_format("%lld", (long long)number);
+    if (!name)
+        return out_of_memory(err);
     _cleanup(facts_clear) struct facts made = {0};
     _cleanup(generation_texts_clear) struct generation_texts texts = {0};
     int rc = facts_from_cert(issued->cert, issued->request_digest, number, issued->now, &made, err);
@@ -343,9 +264,10 @@ int store_commit(struct store *store, const struct store_issued *issued, struct 
     if (!rc)
         rc = write_generation(all, &texts, &made, err);
     if (!rc)
-        rc = promote(store, all, number, err);
+        rc = promote(store, all, name, err);
     if (rc) {
-        fs_remove_tree(all, UNFINISHED, NULL); /* on a full disk every byte counts */
+        undo(store, all, name);
+        estc_error_prefix(err, "%s", store->path);
         return rc;
     }
     /* The certificate is in force; what is left over of the attempt is only in the way. */

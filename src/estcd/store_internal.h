@@ -16,6 +16,7 @@
 #define STORE_GENERATIONS "generations"
 #define STORE_PENDING "pending"
 #define STORE_CURRENT "current"
+#define STORE_KEY "key.pem"
 
 struct store {
     int dirfd;   /* STATE/identities/ID */
@@ -27,12 +28,22 @@ struct store {
 int store_open_identity(const char *state_directory, const char *id, bool create,
                         struct estc_error *err);
 
-/* The folder that `current` points at; a descriptor, or -ENOENT without a generation, or
- * ESTC_E_CREDENTIAL (positive!) for a `current` that is none of ours. */
+/* The number in a generation's name; 0 for what is none of ours. */
+int64_t store_generation_number(const char *name);
+
+/* The generation that `current` points at; 0 for none, and for anything else that stands there. */
+int64_t store_current_number(int dirfd);
+
+/* The folder that `current` points at: -ENOENT without one, ESTC_E_CREDENTIAL when it is gone. */
 int store_open_current(int dirfd, const char *path, int *out, struct estc_error *err);
 
-/* A private key's file: regular, not empty, and nobody else's to read. ESTC_E_CREDENTIAL. */
-int store_check_key_file(int dirfd, const char *name, const char *path, struct estc_error *err);
+/* The private key in an open folder, which texts call PATH/FOLDER: a regular file, not empty, and
+ * nobody else's to read. ESTC_E_CREDENTIAL. */
+int store_check_key_file(int dirfd, const char *path, const char *folder, struct estc_error *err);
+
+/* As fs_read(), but never through a link. */
+int store_read_file(int dirfd, const char *name, size_t max, struct estc_buf *out,
+                    struct estc_error *err);
 
 /* A bounded JSON object in a file; ESTC_E_MALFORMED when it is none. */
 int store_read_json(int dirfd, const char *name, json_t **out, struct estc_error *err);

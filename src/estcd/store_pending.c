@@ -22,7 +22,6 @@
 #include "base/text.h"
 #include "ctl/json.h"
 
-#define KEY_FILE "key.pem"
 #define REQUEST_FILE "request.json"
 #define DIGEST_MAX 128
 #define RETRY_MAX INT64_C(253402300799)
@@ -39,10 +38,13 @@ void store_pending_clear(struct store_pending *pending) {
 }
 
 int store_drop_pending(struct store *store, struct estc_error *err) {
-    /* The request first: a key alone is a key that was never used. */
-    int rc = fs_remove_tree(store->dirfd, STORE_PENDING "/" REQUEST_FILE, err);
-    if (rc == -ENOTDIR) /* a foreign file in the folder's place */
+    _cleanup(fs_closep) int fd = fs_open_dir(store->dirfd, STORE_PENDING, NULL);
+    if (fd == -ENOENT)
+        return 0;
+    if (fd == -ENOTDIR || fd == -ELOOP)
         return store_set_aside(store->dirfd, store->path, STORE_PENDING, err);
+    /* The request first: a key alone is a key that was never used. */
+    int rc = fd < 0 ? 0 : fs_remove_tree(fd, REQUEST_FILE, err);
     if (!rc)
         rc = fs_remove_tree(store->dirfd, STORE_PENDING, err);
     return rc ? rc : fs_sync_dir(store->dirfd, ".", err);
@@ -68,8 +70,8 @@ static json_t *pending_to_json(const struct store_pending *pending) {
                      (json_int_t)pending->retry_at);
 }
 
-int store_save_pending(struct store *store, const struct store_pending *pending,
-                       struct estc_error *err) {
+/* The folder, in place of whatever stands there; a descriptor, or negative. */
+static int make_folder(struct store *store, struct estc_error *err) {
     struct stat st;
     if (fstatat(store->dirfd, STORE_PENDING, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
         !S_ISDIR(st.st_mode)) {
@@ -78,20 +80,31 @@ int store_save_pending(struct store *store, const struct store_pending *pending,
             return rc;
     }
     int rc = fs_mkdir_all(store->dirfd, STORE_PENDING, 0700, err);
-    if (rc)
-        return rc;
-    _cleanup(fs_closep) int fd = fs_open_dir(store->dirfd, STORE_PENDING, err);
+    return rc ? rc : fs_open_dir(store->dirfd, STORE_PENDING, err);
+}
+
+static int write_pending(struct store *store, const struct store_pending *pending,
+                         struct estc_error *err) {
+    _cleanup(fs_closep) int fd = make_folder(store, err);
     if (fd < 0)
         return fd;
     _cleanup(estc_buf_clear) struct estc_buf pem = {0};
-    rc = estc_key_to_pem(pending->key, &pem, err);
+    int rc = estc_key_to_pem(pending->key, &pem, err);
     if (!rc)
-        rc = fs_write_atomic(fd, KEY_FILE, pem.data, pem.len, STORE_KEY_MODE, err);
+        rc = fs_write_atomic(fd, STORE_KEY, pem.data, pem.len, STORE_KEY_MODE, err);
     if (rc)
         return rc;
     _cleanup(json_freep) json_t *json = pending_to_json(pending);
     return json ? store_write_json(fd, REQUEST_FILE, json, true, STORE_KEY_MODE, err)
                 : out_of_memory(err);
+}
+
+int store_save_pending(struct store *store, const struct store_pending *pending,
+                       struct estc_error *err) {
+    int rc = write_pending(store, pending, err);
+    if (rc)
+        estc_error_prefix(err, "%s/" STORE_PENDING, store->path);
+    return rc;
 }
 
 /* --- reading --- */
@@ -139,9 +152,11 @@ static int read_pending(int fd, const char *path, struct store_pending *out,
                         struct estc_error *err) {
     _cleanup(estc_buf_clear) struct estc_buf pem = {0};
     _cleanup(json_freep) json_t *json = NULL;
-    int rc = store_check_key_file(fd, KEY_FILE, path, err);
+    if (faccessat(fd, STORE_KEY, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+        return -ENOENT;
+    int rc = store_check_key_file(fd, path, STORE_PENDING, err);
     if (!rc)
-        rc = fs_read(fd, KEY_FILE, STORE_PEM_MAX, &pem, NULL, err);
+        rc = fs_read(fd, STORE_KEY, STORE_PEM_MAX, &pem, NULL, err);
     if (!rc)
         rc = estc_key_from_pem(pem.data, pem.len, &out->key, err);
     if (!rc)
@@ -165,8 +180,8 @@ int store_load_pending(struct store *store, struct store_pending *out, struct es
         pending = (struct store_pending){0};
         return 0;
     }
-    /* A kill between two steps leaves a part; that is no harm, only of no use. Anything else is
-     * kept for whoever wants to look at it. */
+    /* A kill between two steps leaves an empty folder, or a key without a request; that is no harm,
+     * only of no use. Anything else is kept for whoever wants to look at it. */
     if (rc == -ENOENT)
         rc = store_drop_pending(store, err);
     else {
