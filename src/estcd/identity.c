@@ -67,7 +67,8 @@ int identity_exit_code(const struct identity *identity, int64_t now) {
     case IDENTITY_FAILING:
     case IDENTITY_EXPIRED:
         return identity->attempts.failures > 0 ? cause_exit_code(identity->attempts.last_result)
-                                               : EXIT_FAILED;
+               : identity->attempts.pending_until != 0 ? EXIT_WORKING
+                                                       : EXIT_FAILED;
     case IDENTITY_STATE_MAX_:
         break;
     }
