@@ -85,12 +85,13 @@ static int step_open(struct attempt *a, char **detail, struct estc_error *err) {
         return 0;
     if (rc)
         return rc;
-    if (a->task->action == SCHEDULE_POLL)
+    bool same = strcmp(a->pending.request_digest, a->identity->request_digest) == 0;
+    if (same && a->task->action == SCHEDULE_POLL)
         a->op = a->pending.op;
-    if (a->pending.op == a->op &&
-        strcmp(a->pending.request_digest, a->identity->request_digest) == 0)
+    if (same && a->pending.op == a->op)
         return 0;
-    /* It belongs to another question than the one that is asked now. */
+    /* It belongs to another question than the one that is asked now. Other names than the current
+     * certificate's are for /sen to ask for, whatever was pending. */
     store_pending_clear(&a->pending);
     return store_drop_pending(a->store, err);
 }
