@@ -68,7 +68,7 @@ class ConfigText(harness.TestCase):
         for name in ("..", ".", "a/b", "/etc", "", "x" * 300, ".hidden", "-n", "a b", "a\nb"):
             with self.subTest(name=name[:10]):
                 self.s.write_config([self.identity(name)])
-                self.assert_refused("id:", "use 1 to 64 of")
+                self.assert_refused("id:", "use 1 to 64 ASCII letters")
 
     def test_no_trust_named(self):
         self.s.write_config([self.identity(trust=None)])

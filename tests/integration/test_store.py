@@ -102,18 +102,16 @@ class Store(harness.TestCase):
         self.assertIn("foreign-", self.s.daemon.log())
 
     def test_a_foreign_folder_named_current(self):
-        """Services may point there: only a person can say what is to become of it."""
+        """It is no certificate of ours: it gives way to one, and nothing in it is lost."""
         current = self.s.current("gw")
         current.mkdir(parents=True)
         (current / "precious.txt").write_text("keep me")
-        self.s.start_daemon()
-        shown = self.s.wait_state("gw", "config")
-        self.assertIn(str(current), shown["last_error"])
-        self.assertIn("remove it", shown["last_error"])
-        self.assertEqual((current / "precious.txt").read_text(), "keep me")
-        current.rename(self.s.dir / "elsewhere")
-        self.s.wait_state("gw", "valid")
+        self.enrolled()
         self.s.assert_consistent("gw")
+        self.assertTrue(current.is_symlink())
+        aside = current.with_name("current.foreign-1")
+        self.assertEqual((aside / "precious.txt").read_text(), "keep me")
+        self.assertIn(aside.name, self.s.daemon.log())
 
     def test_links_that_lead_away(self):
         target = self.s.dir / "elsewhere"
