@@ -173,7 +173,7 @@ static char *write_pem(struct place *place, const char *name, const struct estc_
     return text_format("%s/%s", place->path, name);
 }
 
-static void its_files_are_looked_at(void **state) {
+static void n04_its_files_are_looked_at(void **state) {
     struct place *place = *state;
     struct estc_error err = {0};
     _cleanup(pkey_freep) EVP_PKEY *key = support_key(), *ca_key = support_key();
@@ -221,7 +221,7 @@ int main(void) {
         cmocka_unit_test(another_request_means_another_enrolment),
         cmocka_unit_test(what_spreads_the_plan),
         cmocka_unit_test(clearing_frees_all),
-        PLACED(its_files_are_looked_at),
+        PLACED(n04_its_files_are_looked_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

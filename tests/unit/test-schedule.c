@@ -242,7 +242,7 @@ static void after_a_failure_it_waits(void **state) {
     CHECK_ROWS(rows);
 }
 
-static void the_ca_decides_when_it_is_asked_again(void **state) {
+static void d04_d07_the_ca_decides_when_it_is_asked_again(void **state) {
     (void)state;
 #define PENDING(until) \
     .last_attempt = NOW, .last_result = ESTC_E_PENDING, .pending_until = NOW + (until)
@@ -644,7 +644,7 @@ int main(void) {
         cmocka_unit_test(the_share_can_be_chosen),
         cmocka_unit_test(without_a_fit_certificate_it_enrolls_now),
         cmocka_unit_test(after_a_failure_it_waits),
-        cmocka_unit_test(the_ca_decides_when_it_is_asked_again),
+        cmocka_unit_test(d04_d07_the_ca_decides_when_it_is_asked_again),
         cmocka_unit_test(unfit_files_are_looked_at_again),
         cmocka_unit_test(asking_makes_it_due),
         cmocka_unit_test(wrong_clocks),
