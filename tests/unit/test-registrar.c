@@ -159,10 +159,12 @@ static void a_live_name_belongs_to_one_device(void **state) {
     ask(s, s->other.cert, ESTC_OP_SEN, "", "CN=SHARED", NULL, ESTC_E_REJECTED, &err);
     _cleanup(x509_freep) X509 *anew =
         ask(s, s->device.cert, ESTC_OP_SEN, "", "CN=shared", NULL, 0, &err);
+    assert_int_not_equal(X509_cmp(anew, mine), 0);
     /* The line goes on through renewals. */
     _cleanup(x509_freep) X509 *renewed = ask(s, mine, ESTC_OP_SREN, "", "CN=shared", NULL, 0, &err);
     _cleanup(x509_freep) X509 *twice =
         ask(s, renewed, ESTC_OP_SREN, "", "CN=shared", NULL, 0, &err);
+    assert_int_not_equal(X509_cmp(twice, renewed), 0);
     ask(s, s->other.cert, ESTC_OP_SEN, "", "CN=shared", NULL, ESTC_E_REJECTED, &err);
 }
 
