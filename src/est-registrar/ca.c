@@ -3,11 +3,13 @@
 #include "ca.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <openssl/x509v3.h>
 
 #include <estc/cert.h>
+#include <estc/trust.h>
 
 #include "base/cleanup_ossl.h"
 #include "base/clock.h"
@@ -18,7 +20,7 @@
 struct ca {
     struct estc_credentials own; /* certificate and key; own.chain is empty or intermediates */
     STACK_OF(X509) * certificates;
-    int64_t not_after;
+    int64_t not_before, not_after;
 };
 
 struct ca *ca_close(struct ca *ca) {
@@ -31,6 +33,7 @@ struct ca *ca_close(struct ca *ca) {
 }
 
 CLEANUP_DEFINE(struct ca *, ca_closep, ca_close);
+CLEANUP_DEFINE(struct estc_trust *, trust_freep, estc_trust_free);
 
 X509 *ca_certificate(const struct ca *ca) {
     return ca->own.cert;
@@ -58,24 +61,52 @@ static int read_chain(struct ca *ca, const struct config *config, struct estc_er
     return rc ? rc : add_all(ca->certificates, above, err);
 }
 
+static int unfit(const struct config *config, const struct estc_cert_facts *facts, const char *why,
+                 struct estc_error *err) {
+    return estc_error_set(err, ESTC_E_CREDENTIAL, "ca.certificate %s: '%s' %s",
+                          config->ca_certificate, facts->subject, why);
+}
+
 /* A CA that cannot issue is better found at start. */
 static int check_fit(struct ca *ca, const struct config *config, struct estc_error *err) {
     _cleanup(estc_cert_facts_clear) struct estc_cert_facts facts = {0};
     int rc = estc_cert_facts_get(ca->own.cert, &facts, err);
     if (rc)
         return rc;
+    ca->not_before = facts.not_before;
     ca->not_after = facts.not_after;
-    char until[CLOCK_TEXT_MAX];
-    if (!facts.is_ca)
-        return estc_error_set(err, ESTC_E_CREDENTIAL, "ca.certificate %s: '%s' is no CA's",
-                              config->ca_certificate, facts.subject);
-    if (facts.not_after <= clock_real())
-        return estc_error_set(err, ESTC_E_CREDENTIAL,
-                              "ca.certificate %s: '%s' expired %s: renew it, or check this "
-                              "machine's clock",
-                              config->ca_certificate, facts.subject,
-                              clock_text(facts.not_after, until));
+    if (!facts.is_ca || !(X509_get_key_usage(ca->own.cert) & KU_KEY_CERT_SIGN))
+        return unfit(config, &facts, "is not for a CA: name the issuing CA's certificate", err);
+    char date[CLOCK_TEXT_MAX], why[CLOCK_TEXT_MAX + 80];
+    int64_t now = clock_real();
+    if (facts.not_before > now) {
+        snprintf(why, sizeof(why), "is not valid before %s: check this machine's clock",
+                 clock_text(facts.not_before, date));
+        return unfit(config, &facts, why, err);
+    }
+    if (facts.not_after <= now) {
+        snprintf(why, sizeof(why), "expired %s: renew it, or check this machine's clock",
+                 clock_text(facts.not_after, date));
+        return unfit(config, &facts, why, err);
+    }
     return 0;
+}
+
+/* What /crts will send has to lead its readers from the issuing CA to a root, if it has one. */
+static int check_chain(const struct ca *ca, const struct config *config, struct estc_error *err) {
+    _cleanup(trust_freep) struct estc_trust *roots = NULL;
+    int rc = estc_trust_new(&roots, err);
+    for (int i = 0; !rc && i < sk_X509_num(ca->certificates); i++)
+        if (estc_cert_is_self_signed(sk_X509_value(ca->certificates, i)))
+            rc = estc_trust_add(roots, sk_X509_value(ca->certificates, i), err);
+    if (rc || estc_trust_count(roots) == 0)
+        return rc;
+    rc = estc_trust_verify(roots, ca->own.cert, ca->certificates, ESTC_PURPOSE_ANY, clock_real(),
+                           NULL, err);
+    if (rc)
+        estc_error_prefix(err, "ca.chain %s does not lead from the issuing CA to a root",
+                          config->ca_chain ? config->ca_chain : config->ca_certificate);
+    return rc;
 }
 
 int ca_open(const struct config *config, struct ca **out, struct estc_error *err) {
@@ -87,6 +118,8 @@ int ca_open(const struct config *config, struct ca **out, struct estc_error *err
         rc = check_fit(ca, config, err);
     if (!rc)
         rc = read_chain(ca, config, err);
+    if (!rc)
+        rc = check_chain(ca, config, err);
     if (rc)
         return rc;
     *out = TAKE(ca);
@@ -111,8 +144,8 @@ int ca_issue(const struct ca *ca, const struct config *config, const struct conf
     int64_t not_after = now + lifetime < ca->not_after ? now + lifetime : ca->not_after;
     if (not_after <= now)
         return estc_error_set(err, ESTC_E_CREDENTIAL, "the issuing CA has expired: renew it");
-    ASN1_OCTET_STRING *san = NULL;
-    int rc = policy_san(csr, &san, err);
+    _cleanup(general_names_freep) GENERAL_NAMES *names = NULL;
+    int rc = policy_names(csr, &names, err);
     if (rc)
         return rc;
     const struct mint_spec spec = {
@@ -120,12 +153,10 @@ int ca_issue(const struct ca *ca, const struct config *config, const struct conf
         .key = X509_REQ_get0_pubkey((X509_REQ *)(uintptr_t)csr),
         .issuer = ca->own.cert,
         .signer = ca->own.key,
-        .not_before = now - backdate,
+        .not_before = now - backdate > ca->not_before ? now - backdate : ca->not_before,
         .not_after = not_after,
         .usages = usages(rule),
-        .san_der = san,
+        .names = names,
     };
-    rc = mint_certificate(&spec, out, err);
-    ASN1_OCTET_STRING_free(san);
-    return rc;
+    return mint_certificate(&spec, out, err);
 }

@@ -12,7 +12,8 @@
 
 struct ca;
 
-/* Opens what the configuration names: the pair must match and be a CA's, in force now. */
+/* Opens what the configuration names: the pair must match and be a CA's, in force now, and the
+ * chain must lead from it to a root, if there is a root in it. */
 int ca_open(const struct config *config, struct ca **out, struct estc_error *err);
 struct ca *ca_close(struct ca *ca);
 

@@ -26,6 +26,7 @@
 #include "base/fs.h"
 #include "base/text.h"
 #include "common/pem.h"
+#include "config.h"
 #include "mint.h"
 #include "template.h"
 
@@ -35,7 +36,7 @@
     INT64_C(253402300799) /* 9999-12-31T23:59:59Z: RFC 5280, 4.1.2.5, "no well-defined end" */
 #define KEY_MODE 0600
 #define CERT_MODE 0644
-#define DEVICE_NAME_MAX 64
+#define COMMON_NAME_MAX 64 /* RFC 5280, ub-common-name */
 
 /* A certificate with its key. */
 struct pair {
@@ -114,33 +115,58 @@ static int make_cas(int dirfd, struct pair *issuing, struct estc_error *err) {
     return rc ? rc : write_key(dirfd, "ca/issuing.key", issuing->key, err);
 }
 
-/* "DNS:localhost,IP:127.0.0.1,..." */
-static char *server_names(const char *const *names) {
-    char *san = strdup("DNS:localhost,IP:127.0.0.1,IP:::1");
-    for (; san && names && *names; names++) {
-        unsigned char address[16];
-        bool numeric =
-            inet_pton(AF_INET, *names, address) == 1 || inet_pton(AF_INET6, *names, address) == 1;
-        char *more = text_format("%s,%s:%s", san, numeric ? "IP" : "DNS", *names);
-        free(san);
-        san = more;
-    }
-    return san;
+/* Adds what is a name or an address. */
+static int add_server_name(GENERAL_NAMES *names, const char *text, struct estc_error *err) {
+    unsigned char address[16];
+    bool numeric =
+        inet_pton(AF_INET, text, address) == 1 || inet_pton(AF_INET6, text, address) == 1;
+    _cleanup(freep) char *prefixed = text_format("%s:%s", numeric ? "IP" : "DNS", text);
+    _cleanup(general_name_freep) GENERAL_NAME *name = NULL;
+    if (!prefixed)
+        return out_of_memory(err);
+    int rc = estc_san_parse(prefixed, &name, err);
+    if (rc)
+        return rc;
+    if (!sk_GENERAL_NAME_push(names, name))
+        return out_of_memory(err);
+    name = NULL;
+    return 0;
+}
+
+static int server_names(const char *const *more, GENERAL_NAMES **out, struct estc_error *err) {
+    static const char *const local[] = {"localhost", "127.0.0.1", "::1", NULL};
+    _cleanup(general_names_freep) GENERAL_NAMES *names = GENERAL_NAMES_new();
+    int rc = names ? 0 : out_of_memory(err);
+    for (const char *const *name = local; !rc && *name; name++)
+        rc = add_server_name(names, *name, err);
+    for (; !rc && more && *more; more++)
+        rc = add_server_name(names, *more, err);
+    if (rc)
+        return rc;
+    *out = TAKE(names);
+    return 0;
+}
+
+/* For people: clients look at the subjectAltName only. */
+static char *server_subject(const char *const *names) {
+    const char *name = names && *names ? *names : "localhost";
+    return text_format("CN=%s", strlen(name) <= COMMON_NAME_MAX ? name : "est-registrar");
 }
 
 static int make_server(int dirfd, const struct pair *issuing, const char *const *names,
                        struct estc_error *err) {
     _cleanup(pair_clear) struct pair server = {0};
-    _cleanup(freep) char *san = server_names(names);
-    _cleanup(freep) char *subject = text_format("CN=%s", names && *names ? *names : "localhost");
-    if (!san || !subject)
-        return out_of_memory(err);
+    _cleanup(general_names_freep) GENERAL_NAMES *all = NULL;
+    _cleanup(freep) char *subject = server_subject(names);
+    int rc = subject ? server_names(names, &all, err) : out_of_memory(err);
+    if (rc)
+        return rc;
     const struct mint_spec spec = {
         .not_after = clock_real() + 10 * YEAR - HOUR,
         .usages = "serverAuth,1.3.6.1.5.5.7.3.28", /* id-kp-cmcRA: RFC 7030 section 3.6.1 */
-        .san = san,
+        .names = all,
     };
-    int rc = make_pair(subject, issuing, spec, &server, err);
+    rc = make_pair(subject, issuing, spec, &server, err);
     if (!rc)
         rc = write_certs(dirfd, "server/cert.pem", server.cert, issuing->cert, err);
     return rc ? rc : write_key(dirfd, "server/key.pem", server.key, err);
@@ -159,32 +185,43 @@ static int check_device_name(const char *name, struct estc_error *err) {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                   "0123456789-";
     size_t len = strlen(name);
-    if (len == 0 || len > DEVICE_NAME_MAX || name[0] == '-' || name[strspn(name, allowed)])
+    if (len == 0 || len > COMMON_NAME_MAX || name[0] == '-' || name[strspn(name, allowed)])
         return estc_error_set(err, -EINVAL,
                               "device name '%.80s': use 1 to %d letters, digits or '-'", name,
-                              DEVICE_NAME_MAX);
+                              COMMON_NAME_MAX);
     return 0;
+}
+
+/* Into a folder of its own, which is new. */
+static int write_device(int folder, const struct pair *device, struct estc_error *err) {
+    int rc = write_certs(folder, "cert.pem", device->cert, NULL, err);
+    if (!rc)
+        rc = write_key(folder, "key.pem", device->key, err);
+    return rc ? rc : fs_sync_dir(folder, ".", err);
 }
 
 static int make_device(int dirfd, const struct pair *factory, const char *name,
                        struct estc_error *err) {
     _cleanup(pair_clear) struct pair device = {0};
-    int rc = check_device_name(name, err);
-    if (rc)
-        return rc;
     _cleanup(freep) char *subject = text_format("CN=%s", name);
-    _cleanup(freep) char *folder = text_format("devices/%s", name);
-    _cleanup(freep) char *cert = text_format("devices/%s/cert.pem", name);
-    _cleanup(freep) char *key = text_format("devices/%s/key.pem", name);
-    if (!subject || !folder || !cert || !key)
+    _cleanup(freep) char *path = text_format("devices/%s", name);
+    if (!subject || !path)
         return out_of_memory(err);
     const struct mint_spec spec = {.not_after = NEVER, .usages = "clientAuth"};
-    rc = make_pair(subject, factory, spec, &device, err);
-    if (!rc)
-        rc = fs_mkdir_all(dirfd, folder, 0755, err);
-    if (!rc)
-        rc = write_certs(dirfd, cert, device.cert, NULL, err);
-    return rc ? rc : write_key(dirfd, key, device.key, err);
+    int rc = make_pair(subject, factory, spec, &device, err);
+    if (rc)
+        return rc;
+    if (mkdirat(dirfd, path, 0755) < 0)
+        return errno == EEXIST
+                   ? estc_error_set(err, -EEXIST,
+                                    "there is a %s already: name another device, or remove it",
+                                    path)
+                   : fs_fail(err, errno, "make the folder", path);
+    _cleanup(fs_closep) int folder = fs_open_dir(dirfd, path, err);
+    rc = folder < 0 ? folder : write_device(folder, &device, err);
+    if (rc)
+        fs_remove_tree(dirfd, path, NULL); /* half of it is of no use */
+    return rc;
 }
 
 static int write_config(int dirfd, const char *lifetime, struct estc_error *err) {
@@ -239,16 +276,32 @@ static int fill(int dirfd, const struct init_options *options, struct estc_error
     return rc ? rc : write_config(dirfd, options->lifetime, err);
 }
 
-int init_site(const struct init_options *options, struct estc_error *err) {
-    for (const char *const *device = options->devices; *device; device++) {
-        int rc = check_device_name(*device, err);
-        if (rc)
-            return rc;
+int init_check(const struct init_options *options, struct estc_error *err) {
+    int64_t lifetime;
+    if (conf_parse_duration(options->lifetime, &lifetime) || lifetime < 1 ||
+        lifetime > CONFIG_LIFETIME_MAX)
+        return estc_error_set(err, -EINVAL,
+                              "lifetime '%.80s': use a duration from 1s to 30y, like 90d",
+                              options->lifetime);
+    _cleanup(general_names_freep) GENERAL_NAMES *names = NULL;
+    int rc = server_names(options->names, &names, err);
+    for (const char *const *device = options->devices; !rc && *device; device++) {
+        rc = check_device_name(*device, err);
+        for (const char *const *other = options->devices; !rc && other < device; other++)
+            if (strcmp(*other, *device) == 0)
+                rc = estc_error_set(err, -EINVAL, "device name '%s' is there twice", *device);
     }
+    return rc;
+}
+
+int init_site(const struct init_options *options, struct estc_error *err) {
+    int rc = init_check(options, err);
+    if (rc)
+        return rc;
     _cleanup(fs_closep) int dirfd = open_empty(options->dir, err);
     if (dirfd < 0)
         return dirfd;
-    int rc = fill(dirfd, options, err);
+    rc = fill(dirfd, options, err);
     if (rc) {
         struct estc_error first = err ? *err : (struct estc_error){0};
         return estc_error_set(err, rc, "%s; what was made in %s is of no use: remove it",
@@ -258,12 +311,15 @@ int init_site(const struct init_options *options, struct estc_error *err) {
 }
 
 int init_device(const char *dir, const char *name, struct estc_error *err) {
+    int rc = check_device_name(name, err);
+    if (rc)
+        return rc;
     _cleanup(freep) char *cert = text_format("%s/factory/ca.pem", dir);
     _cleanup(freep) char *key = text_format("%s/factory/ca.key", dir);
     if (!cert || !key)
         return out_of_memory(err);
     _cleanup(pem_credentials_clear) struct estc_credentials factory = {0};
-    int rc = pem_read_credentials(cert, key, &factory, err);
+    rc = pem_read_credentials(cert, key, &factory, err);
     if (rc)
         return rc;
     _cleanup(fs_closep) int dirfd = fs_open_dir(AT_FDCWD, dir, err);

@@ -2,8 +2,6 @@
 /* `est-registrar init` and `est-registrar device`: a small PKI in a folder. */
 #pragma once
 
-#include <stdint.h>
-
 #include <estc/error.h>
 
 struct init_options {
@@ -13,6 +11,11 @@ struct init_options {
     const char *lifetime;       /* of issued certificates, in the file's notation */
 };
 
+/* Whether names, devices and lifetime will do; touches nothing. -EINVAL or ESTC_E_CONFIG. */
+int init_check(const struct init_options *options, struct estc_error *err);
+
+/* Works in a new or empty folder only (-ENOTEMPTY). After a failure the text says what to remove.
+ */
 int init_site(const struct init_options *options, struct estc_error *err);
 
 /* One more birth certificate in a folder that init has made. */

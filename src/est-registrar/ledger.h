@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include <estc/buf.h>
 #include <estc/error.h>
@@ -19,7 +20,8 @@ struct ledger_entry {
     char *serial;
     struct estc_buf der;
     char *sha256;        /* of the certificate */
-    char *subject_id;    /* of its names: see ledger_subject_id() */
+    char *subject_id;    /* whose it is: see ledger_subject_id() */
+    char *names_id;      /* all its names, letter for letter: see ledger_names_id() */
     char *subject;       /* for people */
     char *key_sha256;    /* of its SubjectPublicKeyInfo */
     char *holder;        /* the birth certificate at the beginning of its line */
@@ -31,7 +33,7 @@ void ledger_entry_clear(struct ledger_entry *entry);
 
 /* What makes two requests the same one. */
 struct ledger_request {
-    const char *authenticator, *op, *label, *subject_id, *key_sha256;
+    const char *authenticator, *op, *label, *names_id, *key_sha256;
 };
 
 struct ledger;
@@ -58,8 +60,14 @@ struct ledger {
     const struct ledger_ops *ops;
 };
 
-/* Opens or creates (mode 0600). Refuses a newer schema and a damaged file, with a remedy. */
+/*
+ * Opens or creates (mode 0600) and keeps everybody else from doing the same. Refuses a newer schema
+ * and a damaged file, with a remedy.
+ */
 int ledger_sqlite_open(const char *path, struct ledger **out, struct estc_error *err);
+
+/* Whether that would succeed, without making anything and beside a registrar that runs. */
+int ledger_sqlite_check(const char *path, struct estc_error *err);
 
 static inline void ledger_closep(struct ledger **ledger) {
     if (*ledger)
@@ -67,8 +75,11 @@ static inline void ledger_closep(struct ledger **ledger) {
 }
 
 /*
- * What names a certificate or request has, as one text: the subject with case and spaces folded as
- * RFC 5280 section 7.1 compares names, or, when it is empty, the subjectAltName. malloc'd; NULL
- * when out of memory.
+ * Whom a certificate or request is about, as one text: the subject with case and spaces folded as
+ * RFC 5280 section 7.1 compares names, or, when it is empty, the subjectAltName (may be NULL), in
+ * any order and case. malloc'd; NULL when out of memory.
  */
-char *ledger_subject_id(const X509_NAME *subject, const ASN1_OCTET_STRING *san);
+char *ledger_subject_id(const X509_NAME *subject, const GENERAL_NAMES *names);
+
+/* Both of them as they are encoded, so that requests for other names are other requests. */
+char *ledger_names_id(const X509_NAME *subject, const GENERAL_NAMES *names);

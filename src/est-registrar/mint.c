@@ -10,29 +10,26 @@
 #include <string.h>
 #include <time.h>
 
-#include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
 #include <estc/key.h>
 
 #include "base/cleanup_ossl.h"
+#include "pkix/ossl.h"
 
-#define SERIAL_BYTES 16
+#define SERIAL_BITS 128
 
 CLEANUP_DEFINE(X509_EXTENSION *, extension_freep, X509_EXTENSION_free);
 
 static int failed(struct estc_error *err) {
-    return estc_error_set(err, -ENOMEM, "cannot make a certificate: OpenSSL refuses");
+    return ossl_error(err, -EIO, "cannot make a certificate");
 }
 
-/* 128 random bits in 17 bytes at the most, so positive, and never zero in practice or here. */
+/* 128 random bits; with the sign 17 bytes at the most (RFC 5280, 4.1.2.2: 20). */
 static bool set_serial(X509 *cert) {
-    unsigned char bytes[SERIAL_BYTES];
-    if (RAND_bytes(bytes, sizeof(bytes)) != 1)
-        return false;
-    bytes[sizeof(bytes) - 1] |= 1;
-    _cleanup(bn_freep) BIGNUM *number = BN_bin2bn(bytes, sizeof(bytes), NULL);
-    return number && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(cert));
+    _cleanup(bn_freep) BIGNUM *number = BN_new();
+    return number && BN_rand(number, SERIAL_BITS, BN_RAND_TOP_ANY, BN_RAND_BOTTOM_ANY) &&
+           !BN_is_zero(number) && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(cert));
 }
 
 static bool set_dates(X509 *cert, int64_t not_before, int64_t not_after) {
@@ -52,13 +49,11 @@ static const char *key_usage(const struct mint_spec *spec) {
                                            : "critical,digitalSignature";
 }
 
-/* As the request had it, critical when there is no subject beside it (RFC 5280, 4.2.1.6). */
-static bool add_san_der(X509 *cert, const struct mint_spec *spec) {
+/* Critical when there is no subject beside it (RFC 5280, 4.2.1.6). */
+static bool add_names(X509 *cert, const struct mint_spec *spec) {
     int critical = X509_NAME_entry_count(spec->subject) == 0;
-    ASN1_OCTET_STRING *value = ASN1_OCTET_STRING_dup(spec->san_der);
     _cleanup(extension_freep) X509_EXTENSION *ext =
-        value ? X509_EXTENSION_create_by_NID(NULL, NID_subject_alt_name, critical, value) : NULL;
-    ASN1_OCTET_STRING_free(value);
+        X509V3_EXT_i2d(NID_subject_alt_name, critical, (GENERAL_NAMES *)(uintptr_t)spec->names);
     return ext && X509_add_ext(cert, ext, -1);
 }
 
@@ -76,8 +71,7 @@ static bool add_extensions(X509 *cert, const struct mint_spec *spec) {
            add_extension(cert, &ctx, NID_subject_key_identifier, "hash") &&
            add_extension(cert, &ctx, NID_authority_key_identifier, "keyid:always") &&
            (!spec->usages || add_extension(cert, &ctx, NID_ext_key_usage, spec->usages)) &&
-           (!spec->san || add_extension(cert, &ctx, NID_subject_alt_name, spec->san)) &&
-           (!spec->san_der || add_san_der(cert, spec));
+           (!spec->names || add_names(cert, spec));
 }
 
 int mint_certificate(const struct mint_spec *spec, X509 **out, struct estc_error *err) {

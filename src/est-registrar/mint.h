@@ -7,6 +7,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include <estc/error.h>
 
@@ -19,8 +20,7 @@ struct mint_spec {
     bool ca;            /* a CA's: keyCertSign and cRLSign; else CA:FALSE and digitalSignature */
     int path_length;    /* of a CA; -1: no limit */
     const char *usages; /* extendedKeyUsage as a list of OIDs or names, "clientAuth"; NULL: none */
-    const char *san; /* subjectAltName in OpenSSL's notation, for our own certificates; or NULL */
-    const ASN1_OCTET_STRING *san_der; /* the same as it stood in a request; or NULL */
+    const GENERAL_NAMES *names; /* subjectAltName; NULL: none */
 };
 
 /* A serial number of 128 random bits, the key identifiers, SHA-256 (SHA-384 by a P-384 key). */

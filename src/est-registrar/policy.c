@@ -11,33 +11,50 @@
 
 #include <openssl/x509v3.h>
 
+#include <estc/csr.h>
 #include <estc/key.h>
 
 #include "base/cleanup_ossl.h"
 #include "base/text.h"
 #include "pattern.h"
-
-static void extensions_freep(STACK_OF(X509_EXTENSION) * *list) {
-    sk_X509_EXTENSION_pop_free(*list, X509_EXTENSION_free);
-}
+#include "pkix/csr.h"
+#include "pkix/name.h"
+#include "pkix/ossl.h"
 
 #define SHOWN_MAX 128
 
 /* --- what a request asks for --- */
 
-int policy_san(const X509_REQ *csr, ASN1_OCTET_STRING **out, struct estc_error *err) {
-    _cleanup(extensions_freep) STACK_OF(X509_EXTENSION) *asked =
-        X509_REQ_get_extensions((X509_REQ *)(uintptr_t)csr);
+/* Whether names is how we would write them, too. */
+static bool is_der(const GENERAL_NAMES *names, const ASN1_OCTET_STRING *value) {
+    unsigned char *der = NULL;
+    int len = i2d_GENERAL_NAMES(names, &der);
+    bool same = len > 0 && len == ASN1_STRING_length(value) &&
+                memcmp(der, ASN1_STRING_get0_data(value), (size_t)len) == 0;
+    OPENSSL_free(der);
+    return same;
+}
+
+int policy_names(const X509_REQ *csr, GENERAL_NAMES **out, struct estc_error *err) {
+    _cleanup(extensions_freep) STACK_OF(X509_EXTENSION) *asked = NULL;
+    int rc = csr_extensions(csr, &asked, err); /* one of a kind at the most */
+    if (rc)
+        return rc;
     int at = X509v3_get_ext_by_NID(asked, NID_subject_alt_name, -1);
-    if (at >= 0 && X509v3_get_ext_by_NID(asked, NID_subject_alt_name, at) >= 0)
-        return estc_error_set(err, ESTC_E_MALFORMED, "subjectAltName stands twice in the request");
-    ASN1_OCTET_STRING *san = NULL;
-    if (at >= 0) {
-        san = ASN1_OCTET_STRING_dup(X509_EXTENSION_get_data(X509v3_get_ext(asked, at)));
-        if (!san)
-            return estc_error_set(err, -ENOMEM, "out of memory");
+    if (at < 0) {
+        *out = NULL;
+        return 0;
     }
-    *out = san;
+    const ASN1_OCTET_STRING *value = X509_EXTENSION_get_data(X509v3_get_ext(asked, at));
+    const unsigned char *p = ASN1_STRING_get0_data(value);
+    _cleanup(general_names_freep) GENERAL_NAMES *names =
+        d2i_GENERAL_NAMES(NULL, &p, ASN1_STRING_length(value));
+    ossl_forget();
+    if (!names || !is_der(names, value))
+        return estc_error_set(err, ESTC_E_MALFORMED, "subjectAltName cannot be decoded");
+    if (sk_GENERAL_NAME_num(names) == 0) /* RFC 5280 section 4.2.1.6 */
+        return estc_error_set(err, ESTC_E_MALFORMED, "subjectAltName is empty");
+    *out = TAKE(names);
     return 0;
 }
 
@@ -85,17 +102,18 @@ static int judge_subject(const struct config_rule *rule, const X509 *birth, cons
     const X509_NAME *subject = X509_REQ_get_subject_name(csr);
     for (int i = 0; i < X509_NAME_entry_count(subject); i++) {
         const X509_NAME_ENTRY *entry = X509_NAME_get_entry(subject, i);
-        char kind[80] = "";
-        OBJ_obj2txt(kind, sizeof(kind), X509_NAME_ENTRY_get_object(entry), 0);
-        int nid = OBJ_obj2nid(X509_NAME_ENTRY_get_object(entry));
+        const ASN1_OBJECT *type = X509_NAME_ENTRY_get_object(entry);
         unsigned char *text = NULL;
         int len = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(entry));
-        bool good = len > 0 && any_matches(subject_patterns(rule, nid), (const char *)text,
-                                           (size_t)len, birth);
-        int rc = good ? 0
-                      : refuse(rule, kind, text ? (const void *)text : "",
-                               len > 0 ? (size_t)len : 0, err);
+        int rc = 0;
+        if (len <= 0 || !any_matches(subject_patterns(rule, OBJ_obj2nid(type)), (const char *)text,
+                                     (size_t)len, birth)) {
+            char kind[80] = "";
+            OBJ_obj2txt(kind, sizeof(kind), type, 0);
+            rc = refuse(rule, kind, text ? (const void *)text : "", len > 0 ? (size_t)len : 0, err);
+        }
         OPENSSL_free(text);
+        ossl_forget();
         if (rc)
             return rc;
     }
@@ -104,60 +122,57 @@ static int judge_subject(const struct config_rule *rule, const X509 *birth, cons
 
 /* --- subjectAltName --- */
 
-static int judge_text(const struct config_rule *rule, const char *kind, char *const *patterns,
-                      const ASN1_STRING *value, const X509 *birth, struct estc_error *err) {
-    const char *text = (const char *)ASN1_STRING_get0_data(value);
-    size_t len = (size_t)ASN1_STRING_length(value);
-    return any_matches(patterns, text, len, birth) ? 0 : refuse(rule, kind, text, len, err);
+/* Whether it is a name that could be asked for in a configuration, too: a host name, an address, a
+ * URI. What else fits into the string types is for no certificate. */
+static int check_form(const GENERAL_NAME *name, struct estc_error *err) {
+    _cleanup(freep) char *text = san_text(name);
+    _cleanup(general_name_freep) GENERAL_NAME *same = NULL;
+    struct estc_error why = {0};
+    if (!text)
+        return estc_error_set(err, -ENOMEM, "out of memory");
+    if (estc_san_parse(text, &same, &why))
+        return estc_error_set(err, ESTC_E_REJECTED, "%s", why.text);
+    if (GENERAL_NAME_cmp((GENERAL_NAME *)(uintptr_t)name, same) != 0)
+        return estc_error_set(err, ESTC_E_REJECTED, "subjectAltName '%s': not written like that",
+                              text);
+    return 0;
 }
 
-static int judge_ip(const struct config_rule *rule, const ASN1_STRING *value,
-                    struct estc_error *err) {
-    const unsigned char *address = ASN1_STRING_get0_data(value);
-    size_t len = (size_t)ASN1_STRING_length(value);
-    for (char *const *pattern = rule->ip; pattern && *pattern; pattern++)
-        if (pattern_matches_ip(*pattern, address, len))
-            return 0;
-    _cleanup(freep) char *hex = text_hex(address, len > 16 ? 16 : len);
-    return refuse(rule, "IP address", hex ? hex : "", hex ? strlen(hex) : 0, err);
+static bool address_matches(char *const *patterns, const ASN1_OCTET_STRING *address) {
+    for (; patterns && *patterns; patterns++)
+        if (pattern_matches_ip(*patterns, ASN1_STRING_get0_data(address),
+                               (size_t)ASN1_STRING_length(address)))
+            return true;
+    return false;
 }
 
-static int judge_name(const struct config_rule *rule, const GENERAL_NAME *name, const X509 *birth,
-                      struct estc_error *err) {
+static bool name_matches(const struct config_rule *rule, const GENERAL_NAME *name,
+                         const X509 *birth) {
     int type = 0;
-    const void *value = GENERAL_NAME_get0_value(name, &type);
-    switch (type) {
-    case GEN_DNS:
-        return judge_text(rule, "DNS name", rule->dns, value, birth, err);
-    case GEN_URI:
-        return judge_text(rule, "URI", rule->uri, value, birth, err);
-    case GEN_EMAIL:
-        return judge_text(rule, "email address", rule->email, value, birth, err);
-    case GEN_IPADD:
-        return judge_ip(rule, value, err);
-    default:
-        return estc_error_set(err, ESTC_E_REJECTED,
-                              "a subjectAltName is of a kind that rule '%s' does not grant",
-                              rule->name);
-    }
+    const ASN1_STRING *value = GENERAL_NAME_get0_value(name, &type);
+    if (type == GEN_IPADD)
+        return address_matches(rule->ip, value);
+    char *const *patterns = type == GEN_DNS     ? rule->dns
+                            : type == GEN_URI   ? rule->uri
+                            : type == GEN_EMAIL ? rule->email
+                                                : NULL;
+    return patterns && any_matches(patterns, (const char *)ASN1_STRING_get0_data(value),
+                                   (size_t)ASN1_STRING_length(value), birth);
 }
 
-static int judge_san(const struct config_rule *rule, const X509 *birth, const X509_REQ *csr,
-                     struct estc_error *err) {
-    ASN1_OCTET_STRING *der = NULL;
-    int rc = policy_san(csr, &der, err);
-    if (rc || !der)
-        return rc;
-    const unsigned char *p = ASN1_STRING_get0_data(der);
-    const unsigned char *end = p + ASN1_STRING_length(der);
-    _cleanup(general_names_freep) GENERAL_NAMES *names =
-        d2i_GENERAL_NAMES(NULL, &p, ASN1_STRING_length(der));
-    if (!names || p != end)
-        rc = estc_error_set(err, ESTC_E_MALFORMED, "subjectAltName cannot be decoded");
-    for (int i = 0; !rc && i < sk_GENERAL_NAME_num(names); i++)
-        rc = judge_name(rule, sk_GENERAL_NAME_value(names, i), birth, err);
-    ASN1_OCTET_STRING_free(der);
-    return rc;
+static int judge_names(const struct config_rule *rule, const X509 *birth,
+                       const GENERAL_NAMES *names, struct estc_error *err) {
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        int rc = check_form(name, err);
+        if (rc)
+            return rc;
+        if (name_matches(rule, name, birth))
+            continue;
+        _cleanup(freep) char *text = san_text(name);
+        return refuse(rule, "name", text ? text : "?", text ? strlen(text) : 1, err);
+    }
+    return 0;
 }
 
 /* --- the whole --- */
@@ -175,16 +190,6 @@ int policy_judge_key(const struct config_rule *rule, const X509_REQ *csr, struct
                : 0;
 }
 
-/* A certificate has to be about somebody. */
-static int judge_presence(const X509_REQ *csr, struct estc_error *err) {
-    ASN1_OCTET_STRING *san = NULL;
-    int rc = policy_san(csr, &san, err);
-    if (!rc && !san && X509_NAME_entry_count(X509_REQ_get_subject_name(csr)) == 0)
-        rc = estc_error_set(err, ESTC_E_REJECTED, "the request has no name at all");
-    ASN1_OCTET_STRING_free(san);
-    return rc;
-}
-
 static bool has_label(const struct config_rule *rule, const char *label) {
     return strcmp(rule->label ? rule->label : "", label) == 0;
 }
@@ -196,29 +201,38 @@ int policy_label(const struct config *config, const char *label, struct estc_err
     return estc_error_set(err, ESTC_E_NOT_FOUND, "there is no label '%s' here", label);
 }
 
+static int judge_rule(const struct config_rule *rule, const X509 *birth, const X509_REQ *csr,
+                      const GENERAL_NAMES *names, struct estc_error *err) {
+    int rc = judge_subject(rule, birth, csr, err);
+    if (!rc)
+        rc = judge_names(rule, birth, names, err);
+    return rc ? rc : policy_judge_key(rule, csr, err);
+}
+
 int policy_judge(const struct config *config, const char *client_ca, const X509 *birth,
                  const char *label, const X509_REQ *csr, const struct config_rule **rule,
                  struct estc_error *err) {
+    _cleanup(general_names_freep) GENERAL_NAMES *names = NULL;
     int rc = policy_label(config, label, err);
     if (!rc)
-        rc = judge_presence(csr, err);
+        rc = policy_names(csr, &names, err);
     if (rc)
         return rc;
-    rc = estc_error_set(err, ESTC_E_REJECTED,
-                        "no rule is for certificates of '%s' and the label '%s'", client_ca, label);
+    /* A certificate has to be about somebody. */
+    if (!names && X509_NAME_entry_count(X509_REQ_get_subject_name(csr)) == 0)
+        return estc_error_set(err, ESTC_E_REJECTED, "the request has no name at all");
+    rc = *label ? estc_error_set(err, ESTC_E_REJECTED,
+                                 "no rule is for certificates of '%s' and the label '%s'",
+                                 client_ca, label)
+                : estc_error_set(err, ESTC_E_REJECTED,
+                                 "no rule is for certificates of '%s' without a label", client_ca);
     for (size_t i = 0; i < config->rules.n; i++) {
         const struct config_rule *r = config_rule_at(config, i);
         if (strcmp(r->client_ca, client_ca) != 0 || !has_label(r, label))
             continue;
-        rc = judge_subject(r, birth, csr, err);
+        rc = judge_rule(r, birth, csr, names, err);
         if (!rc)
-            rc = judge_san(r, birth, csr, err);
-        if (!rc)
-            rc = policy_judge_key(r, csr, err);
-        if (!rc) {
             *rule = r;
-            return 0;
-        }
         if (rc != ESTC_E_REJECTED)
             return rc;
     }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include <estc/error.h>
 
@@ -22,8 +23,9 @@ int policy_judge(const struct config *config, const char *client_ca, const X509 
 /* Whether a rule takes keys of this kind; ESTC_E_REJECTED. */
 int policy_judge_key(const struct config_rule *rule, const X509_REQ *csr, struct estc_error *err);
 
-/* subjectAltName of a request, DER; *out is NULL without one. Free it. */
-int policy_san(const X509_REQ *csr, ASN1_OCTET_STRING **out, struct estc_error *err);
+/* The subjectAltName of a request; *out is NULL without one. Free it. ESTC_E_MALFORMED when it is
+ * empty or no DER, so that encoding it again gives what was asked for, byte for byte. */
+int policy_names(const X509_REQ *csr, GENERAL_NAMES **out, struct estc_error *err);
 
 /* Whether any rule is for this label ("": none); ESTC_E_NOT_FOUND. */
 int policy_label(const struct config *config, const char *label, struct estc_error *err);

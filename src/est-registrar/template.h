@@ -31,7 +31,7 @@ static const char init_config_template[] =
     ");\n"
     "\n"
     "# Who may have which names. ${CN} is the common name of the birth certificate; \"*\" stands\n"
-    "# for one or more characters other than . / @ : and nothing is granted without a pattern.\n"
+    "# for one or more characters other than . / @ : * and nothing is granted without a pattern.\n"
     "rules = (\n"
     "    {\n"
     "        name = \"devices\";\n"

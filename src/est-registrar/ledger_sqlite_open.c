@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The ledger's file: made, locked, judged. Write-ahead log, every commit synced. The schema carries
+ * its number; an older one would be migrated here, a newer one is refused. Nothing is written to a
+ * file before it is known to be a ledger.
+ */
+#include "ledger_sqlite.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fs.h"
+
+#define SCHEMA 1
+#define BUSY_MS 2000 /* another process reading a copy; longer would block everybody */
+
+static const char schema_sql[] =
+    "CREATE TABLE certificates ("
+    " sha256 TEXT PRIMARY KEY, serial TEXT NOT NULL UNIQUE, der BLOB NOT NULL,"
+    " subject_id TEXT NOT NULL, names_id TEXT NOT NULL, subject TEXT NOT NULL,"
+    " key_sha256 TEXT NOT NULL,"
+    " holder TEXT NOT NULL, authenticator TEXT NOT NULL, op TEXT NOT NULL, label TEXT NOT NULL,"
+    " rule TEXT NOT NULL, not_before INTEGER NOT NULL, not_after INTEGER NOT NULL,"
+    " issued_at INTEGER NOT NULL, collected_at INTEGER NOT NULL DEFAULT 0,"
+    " revoked_at INTEGER NOT NULL DEFAULT 0) STRICT;"
+    "CREATE INDEX certificate_by_request ON certificates (authenticator, key_sha256);"
+    "CREATE INDEX certificate_by_subject ON certificates (subject_id, not_after);";
+
+int ledger_sqlite_failed(const struct ledger_sqlite *l, struct estc_error *err) {
+    static const struct {
+        int code, error;
+        const char *remedy;
+    } remedies[] = {
+        {SQLITE_FULL, ENOSPC, "free some space"},
+        {SQLITE_BUSY, EBUSY, "another program holds it: let it finish"},
+        {SQLITE_CORRUPT, EUCLEAN, "restore it from a backup, or move it away to begin anew"},
+        {SQLITE_NOTADB, EUCLEAN, "it is no ledger: name another file"},
+        {SQLITE_READONLY, EROFS, "make it and its folder writable"},
+        {SQLITE_CANTOPEN, EACCES, "check that its folder exists and can be written"},
+        {SQLITE_IOERR, EIO, "check the disk and the free space"},
+        {SQLITE_NOMEM, ENOMEM, "free some memory"},
+    };
+    int code = sqlite3_errcode(l->db) & 0xff;
+    for (size_t i = 0; i < sizeof(remedies) / sizeof(remedies[0]); i++)
+        if (remedies[i].code == code)
+            return estc_error_set(err, -remedies[i].error, "ledger %s: %s: %s", l->path,
+                                  sqlite3_errmsg(l->db), remedies[i].remedy);
+    return estc_error_set(err, -EIO, "ledger %s: %s", l->path, sqlite3_errmsg(l->db));
+}
+
+static int execute(const struct ledger_sqlite *l, const char *sql, struct estc_error *err) {
+    return sqlite3_exec(l->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0
+                                                                   : ledger_sqlite_failed(l, err);
+}
+
+static int number_of(const struct ledger_sqlite *l, const char *sql, int *out,
+                     struct estc_error *err) {
+    _cleanup(ledger_sqlite_finalizep) sqlite3_stmt *s = NULL;
+    if (sqlite3_prepare_v2(l->db, sql, -1, &s, NULL) != SQLITE_OK || sqlite3_step(s) != SQLITE_ROW)
+        return ledger_sqlite_failed(l, err);
+    *out = sqlite3_column_int(s, 0);
+    return 0;
+}
+
+static int somebody_elses(const struct ledger_sqlite *l, struct estc_error *err) {
+    return estc_error_set(
+        err, -EINVAL, "ledger %s: is a database of another program: name another file", l->path);
+}
+
+/* Other programs number their schemas, too. */
+static int check_columns(const struct ledger_sqlite *l, struct estc_error *err) {
+    _cleanup(ledger_sqlite_finalizep) sqlite3_stmt *s = NULL;
+    int rc = sqlite3_prepare_v2(l->db, "SELECT " LEDGER_SQLITE_COLUMNS " FROM certificates", -1, &s,
+                                NULL);
+    if (rc == SQLITE_ERROR)
+        return somebody_elses(l, err);
+    return rc == SQLITE_OK ? 0 : ledger_sqlite_failed(l, err);
+}
+
+/* Makes the tables in an empty file if it may. */
+static int check_schema(const struct ledger_sqlite *l, bool create, struct estc_error *err) {
+    int version = 0;
+    int rc = number_of(l, "PRAGMA user_version", &version, err);
+    if (rc)
+        return rc;
+    if (version > SCHEMA)
+        return estc_error_set(err, -EINVAL,
+                              "ledger %s: written by a newer est-registrar (schema %d, this one "
+                              "knows %d): install the newer one again",
+                              l->path, version, SCHEMA);
+    if (version == SCHEMA)
+        return check_columns(l, err);
+    int tables = 0;
+    rc = number_of(l, "SELECT count(*) FROM sqlite_master", &tables, err);
+    if (!rc && tables > 0)
+        return somebody_elses(l, err);
+    if (rc || !create)
+        return rc;
+    rc = execute(l, "BEGIN IMMEDIATE", err);
+    if (!rc)
+        rc = execute(l, schema_sql, err);
+    if (!rc)
+        rc = execute(l, "PRAGMA user_version = 1", err);
+    return rc ? rc : execute(l, "COMMIT", err);
+}
+
+/* Every page, once at start: a damaged ledger must not issue. */
+static int check_integrity(const struct ledger_sqlite *l, struct estc_error *err) {
+    _cleanup(ledger_sqlite_finalizep) sqlite3_stmt *s = NULL;
+    if (sqlite3_prepare_v2(l->db, "PRAGMA quick_check(1)", -1, &s, NULL) != SQLITE_OK ||
+        sqlite3_step(s) != SQLITE_ROW)
+        return ledger_sqlite_failed(l, err);
+    const char *said = (const char *)sqlite3_column_text(s, 0);
+    if (said && strcmp(said, "ok") == 0)
+        return 0;
+    return estc_error_set(err, -EUCLEAN,
+                          "ledger %s: damaged (%s): restore it from a backup, or move it away to "
+                          "begin anew",
+                          l->path, said ? said : "?");
+}
+
+/* --- opening --- */
+
+/* The file as it should be, and open. */
+static int open_database(struct ledger_sqlite *l, bool create, struct estc_error *err) {
+    if (sqlite3_open_v2(l->path, &l->db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
+        return ledger_sqlite_failed(l, err);
+    sqlite3_busy_timeout(l->db, BUSY_MS);
+    int rc = execute(l, "PRAGMA synchronous = FULL", err);
+    if (!rc)
+        rc = check_schema(l, create, err);
+    if (!rc && create)
+        rc = execute(l, "PRAGMA journal_mode = WAL", err);
+    return rc ? rc : check_integrity(l, err);
+}
+
+/* SQLite would create the file as the umask says; what is in it is nobody else's to read. Two
+ * registrars on one ledger could each find that a request is new. */
+static int create_and_lock(struct ledger_sqlite *l, struct estc_error *err) {
+    l->lock = open(l->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (l->lock < 0)
+        return fs_fail(err, errno, "open the ledger", l->path);
+    if (flock(l->lock, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    if (errno == EWOULDBLOCK)
+        return estc_error_set(err, -EBUSY,
+                              "ledger %s: another est-registrar works with it: end that one, or "
+                              "name another file",
+                              l->path);
+    return fs_fail(err, errno, "lock the ledger", l->path);
+}
+
+static int make(const char *path, struct ledger **out, struct estc_error *err) {
+    struct ledger_sqlite *l = calloc(1, sizeof(*l));
+    char *copy = strdup(path);
+    if (!l || !copy) {
+        free(l);
+        free(copy);
+        return estc_error_set(err, -ENOMEM, "out of memory");
+    }
+    l->base.ops = &ledger_sqlite_ops;
+    l->path = copy;
+    l->lock = -1;
+    *out = &l->base;
+    return 0;
+}
+
+int ledger_sqlite_open(const char *path, struct ledger **out, struct estc_error *err) {
+    _cleanup(ledger_closep) struct ledger *ledger = NULL;
+    int rc = make(path, &ledger, err);
+    if (!rc)
+        rc = create_and_lock((struct ledger_sqlite *)ledger, err);
+    if (!rc)
+        rc = open_database((struct ledger_sqlite *)ledger, true, err);
+    if (rc)
+        return rc;
+    *out = TAKE(ledger);
+    return 0;
+}
+
+/* Where it would be made. */
+static int check_folder(const char *path, struct estc_error *err) {
+    const char *slash = strrchr(path, '/');
+    _cleanup(freep) char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    if (!folder)
+        return estc_error_set(err, -ENOMEM, "out of memory");
+    return access(folder, W_OK | X_OK) == 0
+               ? 0
+               : fs_fail(err, errno, "make a ledger in folder", folder);
+}
+
+int ledger_sqlite_check(const char *path, struct estc_error *err) {
+    if (access(path, F_OK) < 0 && errno == ENOENT)
+        return check_folder(path, err);
+    _cleanup(ledger_closep) struct ledger *ledger = NULL;
+    int rc = make(path, &ledger, err);
+    return rc ? rc : open_database((struct ledger_sqlite *)ledger, false, err);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Between the files of the registrar itself. */
+#pragma once
+
+#include "registrar.h"
+
+struct registrar {
+    const struct config *config;
+    struct ca *ca;
+    struct ledger *ledger;
+    struct estc_trust **client_cas; /* one for each of config->client_cas */
+    struct estc_trust *own;         /* the issuing CA alone */
+    struct estc_trust *all;
+};
+
+/* Whether the certificate was issued by our CA. */
+bool registrar_is_ours(const struct registrar *registrar, X509 *cert, int64_t now);
+
+/* A certificate of ours that is shown has arrived: from now on its request is not repeated. *entry
+ * is what the ledger says of it; -ENOENT when that is nothing. */
+int registrar_note_collected(struct registrar *registrar, const char *sha256, int64_t now,
+                             struct ledger_entry *entry, struct estc_error *err);
+
+/* estc_server_ops.enroll; arg is the registrar. */
+int registrar_enroll(void *arg, const struct estc_peer *peer, const struct estc_enroll_request *in,
+                     X509 **issued, int64_t *retry_after, struct estc_error *err);

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The loop that serves, and the check of everything that it would open. Never blocks for long: all
+ * waiting is the loop's.
+ */
+#include "serve.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include <openssl/x509v3.h>
+
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+
+#include <estc/cert.h>
+#include <estc/listener.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "common/exitcode.h"
+#include "common/journal.h"
+#include "common/pem.h"
+#include "registrar.h"
+
+/* --- who the registrar is --- */
+
+static int unfit(const struct config *config, const char *why, struct estc_error *err) {
+    return estc_error_set(err, ESTC_E_CREDENTIAL, "server.certificate %s: %s",
+                          config->server_certificate, why);
+}
+
+/* Key and certificate, which clients will accept at least as far as can be told from here. */
+static int read_own(const struct config *config, struct estc_credentials *own,
+                    struct estc_error *err) {
+    int rc = pem_read_credentials(config->server_certificate, config->server_key, own, err);
+    if (rc)
+        return rc;
+    if (X509_cmp_current_time(X509_get0_notAfter(own->cert)) <= 0)
+        return unfit(config, "has expired: renew it, or check this machine's clock", err);
+    if (X509_check_purpose(own->cert, X509_PURPOSE_SSL_SERVER, 0) != 1)
+        return unfit(config, "is not for a server (extendedKeyUsage): name another one", err);
+    return 0;
+}
+
+/* --- the loop --- */
+
+static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *arg) {
+    (void)source;
+    (void)fd;
+    (void)revents;
+    estc_listener_process(arg);
+    return 0;
+}
+
+static int on_prepare(sd_event_source *source, void *arg) {
+    (void)source;
+    estc_listener_prepare(arg);
+    return 0;
+}
+
+static int on_hup(sd_event_source *source, const struct signalfd_siginfo *si, void *arg) {
+    (void)source;
+    (void)si;
+    (void)arg;
+    journal_notice("SIGHUP: the configuration is read at start only; restart to put it in force");
+    return 0;
+}
+
+static void answer(void *arg, const struct estc_peer *peer, const struct estc_request *request,
+                   struct estc_response *response) {
+    estc_server_answer(arg, peer, request, response);
+    journal_debug("%s %s from %s: %u.%02u", request->method == ESTC_GET ? "GET" : "POST",
+                  request->path, peer->address, response->code / 100, response->code % 100);
+}
+
+static int open_listener(const struct config *config, const struct registrar *registrar,
+                         struct estc_server *server, struct estc_listener **out,
+                         struct estc_error *err) {
+    _cleanup(pem_credentials_clear) struct estc_credentials own = {0};
+    int rc = read_own(config, &own, err);
+    if (rc)
+        return rc;
+    const struct estc_listener_options options = {
+        .address = config->address,
+        .port = (uint16_t)config->port,
+        .credentials = own,
+        .client_trust = registrar_client_trust(registrar),
+        .max_body = (size_t)config->max_body,
+        .max_sessions = (unsigned)config->max_sessions,
+        .idle_timeout = (unsigned)config->idle_timeout,
+        .answer = answer,
+        .arg = server,
+    };
+    return estc_listener_new(&options, out, err);
+}
+
+static int add_sources(sd_event *event, struct estc_listener *listener) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sd_event_source *io = NULL;
+    int rc = sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
+    if (rc >= 0)
+        rc = sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL);
+    if (rc >= 0)
+        rc = sd_event_add_signal(event, NULL, SIGINT, NULL, NULL);
+    if (rc >= 0)
+        rc = sd_event_add_signal(event, NULL, SIGHUP, on_hup, NULL);
+    if (rc >= 0)
+        rc =
+            sd_event_add_io(event, &io, estc_listener_fd(listener), EPOLLIN, on_readable, listener);
+    /* libcoap computes its next retransmission only when asked: before each sleep. */
+    if (rc >= 0)
+        rc = sd_event_source_set_prepare(io, on_prepare);
+    if (rc >= 0)
+        rc = sd_event_source_set_floating(io, true);
+    sd_event_source_unref(io);
+    if (rc >= 0)
+        rc = sd_event_set_watchdog(event, true);
+    return rc < 0 ? rc : 0;
+}
+
+/* What is open while it serves, in the order of making. */
+struct serving {
+    struct registrar *registrar;
+    struct estc_server server;
+    struct estc_listener *listener;
+    sd_event *event;
+};
+
+static void serving_end(struct serving *s) {
+    sd_event_unref(s->event);
+    estc_listener_free(s->listener);
+    registrar_close(s->registrar);
+}
+
+static int open_all(const struct config *config, struct serving *s, struct estc_error *err) {
+    int rc = registrar_open(config, &s->registrar, err);
+    s->server = (struct estc_server){.ops = &registrar_ops, .arg = s->registrar};
+    if (!rc)
+        rc = open_listener(config, s->registrar, &s->server, &s->listener, err);
+    if (rc)
+        return rc;
+    rc = sd_event_default(&s->event);
+    if (rc >= 0)
+        rc = add_sources(s->event, s->listener);
+    return rc < 0 ? estc_error_set(err, rc, "cannot make an event loop: %s", strerror(-rc)) : 0;
+}
+
+int serve_run(const struct config *config) {
+    _cleanup(serving_end) struct serving s = {0};
+    struct estc_error err = {0};
+    if (open_all(config, &s, &err)) {
+        journal_error("%s", err.text);
+        return EXIT_FAILED;
+    }
+    const bool v6 = strchr(config->address, ':') != NULL;
+    char where[INET6_ADDRSTRLEN + sizeof("[]:65535")];
+    snprintf(where, sizeof(where), "%s%s%s:%u", v6 ? "[" : "", config->address, v6 ? "]" : "",
+             (unsigned)config->port);
+    journal_notice("est-registrar " ESTC_VERSION " serves on %s", where);
+    sd_notifyf(0, "READY=1\nSTATUS=serving on %s", where);
+    int rc = sd_event_loop(s.event);
+    sd_notify(0, "STOPPING=1");
+    journal_notice("est-registrar ends");
+    return rc < 0 ? EXIT_FAILED : EXIT_DONE;
+}
+
+/* --- the check --- */
+
+static int check_ca(const struct config *config, struct estc_error *err) {
+    struct ca *ca = NULL;
+    int rc = ca_open(config, &ca, err);
+    ca_close(ca);
+    return rc;
+}
+
+static int check_own(const struct config *config, struct estc_error *err) {
+    _cleanup(pem_credentials_clear) struct estc_credentials own = {0};
+    return read_own(config, &own, err);
+}
+
+static int check_ledger(const struct config *config, struct estc_error *err) {
+    return ledger_sqlite_check(config->ledger, err);
+}
+
+int serve_check(const struct config *config) {
+    static int (*const checks[])(const struct config *config,
+                                 struct estc_error *err) = {check_own, check_ca, check_ledger};
+    unsigned faults = 0;
+    struct estc_error err = {0};
+    for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)
+        if (checks[i](config, &err))
+            faults++, fprintf(stderr, "est-registrar: %s\n", err.text);
+    for (size_t i = 0; i < config->client_cas.n; i++) {
+        const struct config_client_ca *ca = config_client_ca_at(config, i);
+        struct estc_trust *trust = NULL;
+        if (pem_read_trust(ca->certificate, &trust, &err))
+            faults++, fprintf(stderr, "est-registrar: client_cas '%s': %s\n", ca->name, err.text);
+        estc_trust_free(trust);
+    }
+    if (faults)
+        return EXIT_CONFIG_TEXT;
+    printf("configuration ok: %zu rule%s\n", config->rules.n, config->rules.n == 1 ? "" : "s");
+    return EXIT_DONE;
+}
