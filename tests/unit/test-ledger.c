@@ -64,6 +64,7 @@ static struct ledger_entry sample(void) {
         .der = {.data = (unsigned char *)lit("DER\0!"), .len = 5},
         .sha256 = lit("C1"),
         .subject_id = lit("S1"),
+        .names_id = lit("N1"),
         .subject = lit("CN=gw"),
         .key_sha256 = lit("K1"),
         .holder = lit("H1"),
@@ -78,7 +79,7 @@ static struct ledger_entry sample(void) {
 }
 
 static const struct ledger_request request = {
-    .authenticator = "A1", .op = "sen", .label = "", .subject_id = "S1", .key_sha256 = "K1"};
+    .authenticator = "A1", .op = "sen", .label = "", .names_id = "N1", .key_sha256 = "K1"};
 
 static void insert(struct book *b, const struct ledger_entry *entry) {
     struct estc_error err = {0};
@@ -116,9 +117,9 @@ static void the_same_request_is_every_part_of_it(void **state) {
     insert(b, &entry);
     assert_int_equal(find_same(b, &request, NOW - 5, NOW), 0);
     const struct ledger_request others[] = {
-        {"A2", "sen", "", "S1", "K1"},  {"A1", "sren", "", "S1", "K1"},
-        {"A1", "sen", "x", "S1", "K1"}, {"A1", "sen", "", "S2", "K1"},
-        {"A1", "sen", "", "S1", "K2"},
+        {"A2", "sen", "", "N1", "K1"},  {"A1", "sren", "", "N1", "K1"},
+        {"A1", "sen", "x", "N1", "K1"}, {"A1", "sen", "", "N2", "K1"},
+        {"A1", "sen", "", "N1", "K2"},
     };
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
         assert_int_equal(find_same(b, &others[i], NOW - 5, NOW), -ENOENT);
@@ -205,7 +206,7 @@ static void a_stranger_s_database_is_refused(void **state) {
     struct book *b = *state;
     close_book(b);
     outside(b, "PRAGMA user_version = 0; CREATE TABLE other (x)");
-    refused(b, "somebody else", "name another file");
+    refused(b, "another program", "name another file");
 }
 
 static void what_is_no_database_is_refused(void **state) {
@@ -253,7 +254,7 @@ static void an_absent_folder_is_named(void **state) {
     struct book *b = *state;
     close_book(b);
     snprintf(b->path, sizeof(b->path), "%s/nowhere/ledger.sqlite", b->place->path);
-    refused(b, "unable to open", "folder exists");
+    refused(b, "cannot open the ledger", "no such file or folder");
 }
 
 /* RFC 5280 section 7.1: case and spaces do not make another name; order and type do. */

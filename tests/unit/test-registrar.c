@@ -51,10 +51,10 @@ static void names_are_granted_by_pattern_only(void **state) {
     refused(s, "CN=gateway-1,O=Example", NULL, "organizationName 'Example'");
     refused(s, "CN=gateway-1,CN=gateway-2", NULL, "gateway-2");
     refused(s, "CN=gateway-1", SANS("DNS:gateway-1", "DNS:bank.example"),
-            "DNS name 'bank.example'");
-    refused(s, "CN=gateway-1", SANS("IP:192.0.2.1"), "IP address 'C0000201'");
-    refused(s, "CN=gateway-1", SANS("URI:coaps://x"), "URI");
-    refused(s, "CN=gateway-1", SANS("email:a@b.example"), "email address");
+            "name 'DNS:bank.example'");
+    refused(s, "CN=gateway-1", SANS("IP:192.0.2.1"), "name 'IP:192.0.2.1'");
+    refused(s, "CN=gateway-1", SANS("URI:coaps://x"), "name 'URI:coaps://x'");
+    refused(s, "CN=gateway-1", SANS("email:a@b.example"), "name 'email:a@b.example'");
     refused(s, NULL, NULL, "no name at all");
 }
 
