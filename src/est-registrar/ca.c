@@ -128,6 +128,7 @@ int ca_open(const struct config *config, struct ca **out, struct estc_error *err
 
 static const char *usages(const struct config_rule *rule) {
     static const char *const by_bits[] = {
+        [0] = "serverAuth,clientAuth", /* none at all would mean all there are */
         [CONFIG_EKU_SERVER] = "serverAuth",
         [CONFIG_EKU_CLIENT] = "clientAuth",
         [CONFIG_EKU_SERVER | CONFIG_EKU_CLIENT] = "serverAuth,clientAuth",
