@@ -195,8 +195,9 @@ static int check_folder(const char *path, struct estc_error *err) {
 }
 
 int ledger_sqlite_check(const char *path, struct estc_error *err) {
-    if (access(path, F_OK) < 0 && errno == ENOENT)
-        return check_folder(path, err);
+    if (access(path, R_OK | W_OK) < 0)
+        return errno == ENOENT ? check_folder(path, err)
+                               : fs_fail(err, errno, "open the ledger", path);
     _cleanup(ledger_closep) struct ledger *ledger = NULL;
     int rc = make(path, &ledger, err);
     return rc ? rc : open_database((struct ledger_sqlite *)ledger, false, err);
