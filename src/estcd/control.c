@@ -203,10 +203,13 @@ static void handle_cacerts(struct ctl_call *call, json_t *params, void *arg) {
     _cleanup(freep) char *path =
         store_path(manager_config(control->manager)->state_directory, id, "cacerts.pem");
     _cleanup(estc_buf_clear) struct estc_buf pem = {0};
-    if (!path || fs_read(AT_FDCWD, path, CACERTS_MAX, &pem, NULL, NULL) || pem.len == 0)
-        ctl_call_error(call, "NoCertificate", json_pack("{s:s}", "id", id));
+    bool there = path && !fs_read(AT_FDCWD, path, CACERTS_MAX, &pem, NULL, NULL) && pem.len > 0;
+    /* NULL for what is no text: whoever wrote that, it is no PEM file of ours. */
+    json_t *answer = there ? json_pack("{s:s%}", "pem", (const char *)pem.data, pem.len) : NULL;
+    if (answer)
+        ctl_call_reply(call, answer, false);
     else
-        ctl_call_reply(call, json_pack("{s:s%}", "pem", (const char *)pem.data, pem.len), false);
+        ctl_call_error(call, "NoCertificate", json_pack("{s:s}", "id", id));
 }
 
 static void handle_reload(struct ctl_call *call, json_t *params, void *arg) {

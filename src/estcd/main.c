@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* estcd: reads its arguments, wires manager and control together, and runs the loop. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
@@ -17,6 +19,7 @@
 #include "config.h"
 #include "control.h"
 #include "manager.h"
+#include "sandbox.h"
 
 static const char usage[] =
     "Usage: estcd [-c FILE] [-n]\n"
@@ -62,10 +65,21 @@ static int on_hup(sd_event_source *source, const struct signalfd_siginfo *si, vo
     return 0;
 }
 
+/* What is opened later must not take the place of a standard stream that is closed: whatever is
+ * printed would land in it. */
+static void open_streams(void) {
+    int fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO)
+        fd = open("/dev/null", O_RDWR);
+    if (fd >= 0)
+        close(fd);
+}
+
 /* Signals come through the loop; SIGCHLD has to be blocked for the loop to watch children. */
 static int add_signals(sd_event *event, struct manager *manager) {
     sigset_t set;
     sigemptyset(&set);
+    signal(SIGPIPE, SIG_IGN); /* a reader of our log that goes away is no reason to end */
     const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
         sigaddset(&set, signals[i]);
@@ -110,6 +124,7 @@ static int run(const char *path, struct config *config) {
         journal_error("cannot watch signals: %s", strerror(-rc));
         return EXIT_FAILED;
     }
+    sandbox_has_landlock(); /* it says what is missing, once for all workers */
     journal_notice("estcd " ESTC_VERSION " started with %zu identities, state in %s",
                    manager_count(manager), manager_config(manager)->state_directory);
     manager_start(manager);
@@ -130,6 +145,7 @@ int main(int argc, char **argv) {
     };
     const char *path = CONFIG_DEFAULT_FILE;
     bool check = false;
+    open_streams();
     for (int c; (c = getopt_long(argc, argv, "c:nhV", options, NULL)) != -1;) {
         if (c == 'c') {
             path = optarg;

@@ -163,8 +163,11 @@ static void notify_status(const struct manager *manager, const struct member *ne
         next ? text_format("; next: %s %s %s", schedule_action_names[next->plan.action],
                            next->identity.config->id, clock_text(next->plan.due, when))
              : strdup("");
-    sd_notifyf(0, "STATUS=%zu identit%s, %zu need%s attention%s", manager->n_members,
-               manager->n_members == 1 ? "y" : "ies", attention, attention == 1 ? "s" : "",
+    _cleanup(freep) char *some =
+        attention == 0 ? strdup("none needs")
+                       : text_format("%zu need%s", attention, attention == 1 ? "s" : "");
+    sd_notifyf(0, "STATUS=%zu identit%s, %s attention%s", manager->n_members,
+               manager->n_members == 1 ? "y" : "ies", some ? some : "some need",
                later ? later : "");
 }
 
@@ -251,8 +254,12 @@ static int on_clock_set(sd_event_source *source, int fd, uint32_t revents, void 
         return 0;
     arm_clock(manager);
     journal_info("the clock was set; planning again");
-    for (size_t i = 0; i < manager->n_members; i++)
+    for (size_t i = 0; i < manager->n_members; i++) {
+        /* libcoap keeps its ticks on this clock: what is in flight may wait for hours now, or run
+         * out of its retransmissions in an instant. */
+        member_restart(manager->members[i]);
         member_replan(manager->members[i]);
+    }
     manager_schedule(manager);
     return 0;
 }

@@ -17,6 +17,10 @@ struct member {
     /* while a worker runs */
     pid_t pid;
     int fd;
+    unsigned n_messages;
+    bool restart;   /* it was ended because the clock was set, and begins again */
+    bool restarted; /* this attempt has begun again once; a clock that is set all the time must not
+                       keep it from coming to an end */
     sd_event_source *child_source, *message_source;
     enum schedule_action action;
     bool have_result;
@@ -52,7 +56,8 @@ void member_load(struct member *member);
 
 /* manager_worker.c */
 void member_start(struct member *member, enum schedule_action action);
-void member_stop(struct member *member); /* without a result */
+void member_stop(struct member *member);    /* without a result */
+void member_restart(struct member *member); /* the same, and once more from the start */
 
 /* manager_watch.c */
 void member_watch(struct member *member);

@@ -22,6 +22,17 @@ static struct member **match_members(struct manager *manager, const struct confi
     return members;
 }
 
+/* The configuration may name other files now: whoever waited for one to be mended tries again. Our
+ * own folder is not in it; there the waiting goes on. */
+static void take_config(struct member *m, const struct config_identity *config) {
+    m->identity.config = config;
+    if (m->identity.working || m->identity.store_unfit ||
+        m->identity.attempts.last_result != ESTC_E_CREDENTIAL)
+        return;
+    m->identity.asked = true;
+    member_unwatch(m);
+}
+
 /* From here on nothing fails but memory for a new member, which then waits for the next reload. */
 static void take_members(struct manager *manager, struct member **members, struct config *config) {
     size_t kept = 0;
@@ -36,10 +47,7 @@ static void take_members(struct manager *manager, struct member **members, struc
         const struct config_identity *c = config_at(config, i);
         struct member *m = members[i];
         if (m) {
-            m->identity.config = c;
-            if (m->identity.attempts.last_result == ESTC_E_CREDENTIAL)
-                m->identity.asked = true; /* it may name other files now */
-            member_unwatch(m);
+            take_config(m, c);
         } else {
             m = member_new(manager, c);
         }

@@ -18,6 +18,10 @@
 #include "common/journal.h"
 #include "manager_internal.h"
 
+/* An attempt has one for each step and a result; somebody who has much more to say is not our own
+ * worker any more, whatever runs there. */
+#define MESSAGES_MAX 64
+
 static void tell(const struct member *member, enum manager_event_kind kind, const char *step,
                  const char *text) {
     const struct manager_event event = {
@@ -115,6 +119,8 @@ static void member_forget_worker(struct member *member) {
     member->identity.working = false;
     member->manager->n_working--;
     member->pid = 0;
+    member->n_messages = 0;
+    member->restart = false;
     sd_event_source_disable_unref(member->child_source);
     sd_event_source_disable_unref(member->message_source);
     member->child_source = member->message_source = NULL;
@@ -151,29 +157,43 @@ static void take_message(struct member *member, struct worker_message *message) 
     tell(member, MANAGER_STEP, attempt_step_names[message->step], text);
 }
 
-/* All messages that are there; false when there will be no more. */
+/* One message that was read. */
+static void handle_message(struct member *member, const char *data, size_t len) {
+    struct estc_error err = {0};
+    _cleanup(worker_message_clear) struct worker_message message = {0};
+    if (worker_message_parse(data, len, &message, &err))
+        journal_warning("%s: %s", member->identity.config->id, err.text);
+    else
+        take_message(member, &message);
+}
+
+/* All messages that are there; false when there will be no more, or when there are too many. */
 static bool read_messages(struct member *member) {
     char data[WORKER_MESSAGE_MAX + 1];
-    for (;;) {
+    while (member->n_messages < MESSAGES_MAX) {
         ssize_t n = recv(member->fd, data, sizeof(data), 0);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
             return n < 0 && errno == EAGAIN;
-        struct estc_error err = {0};
-        _cleanup(worker_message_clear) struct worker_message message = {0};
-        if (worker_message_parse(data, (size_t)n, &message, &err))
-            journal_warning("%s: %s", member->identity.config->id, err.text);
-        else
-            take_message(member, &message);
+        member->n_messages++;
+        handle_message(member, data, (size_t)n);
     }
+    return false;
 }
 
 static int on_messages(sd_event_source *source, int fd, uint32_t revents, void *arg) {
     (void)fd;
     (void)revents;
-    if (!read_messages(arg))
-        sd_event_source_set_enabled(source, SD_EVENT_OFF); /* what is left is its end */
+    struct member *member = arg;
+    if (read_messages(member))
+        return 0;
+    if (member->n_messages >= MESSAGES_MAX) {
+        journal_error("%s: a worker that does not stop talking was ended",
+                      member->identity.config->id);
+        kill(member->pid, SIGKILL);
+    }
+    sd_event_source_set_enabled(source, SD_EVENT_OFF); /* what is left is its end */
     return 0;
 }
 
@@ -202,10 +222,35 @@ static void explain_death(struct member *member, const siginfo_t *si) {
     };
 }
 
+void member_restart(struct member *member) {
+    if (!member->identity.working || member->restarted)
+        return;
+    member->restarted = member->restart = true;
+    kill(member->pid, SIGKILL);
+}
+
+/* True when the attempt was ended by us before it came to a result: it does not count. */
+static bool begins_again(struct member *member) {
+    if (!member->restart || member->have_result || has_committed(member))
+        return false;
+    journal_info("%s: the attempt begins again, since the clock was set",
+                 member->identity.config->id);
+    member->identity.asked = true;
+    member->wants_enroll = member->action == SCHEDULE_ENROLL;
+    member_forget_worker(member);
+    member_replan(member);
+    return true;
+}
+
 static int on_exit_of_worker(sd_event_source *source, const siginfo_t *si, void *arg) {
     (void)source;
     struct member *member = arg;
     read_messages(member);
+    if (begins_again(member)) {
+        manager_schedule(member->manager);
+        return 0;
+    }
+    member->restarted = false;
     if (!member->have_result || si->si_code != CLD_EXITED || si->si_status != 0)
         explain_death(member, si);
     member_forget_worker(member);

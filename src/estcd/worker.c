@@ -112,17 +112,19 @@ int worker_message_parse(const void *data, size_t len, struct worker_message *ou
 static void reset_signals(void) {
     for (int sig = 1; sig < NSIG; sig++)
         signal(sig, SIG_DFL); /* fails for those that cannot be changed, which is fine */
+    signal(SIGPIPE, SIG_IGN); /* whoever reads the log may have gone */
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 /* stdin and stdout from and to nowhere, stderr for the log, the socket at WORKER_FD, nothing else.
- */
+ * The socket first moves to where nothing is put in its place. */
 static void reset_descriptors(int fd) {
+    int own = fcntl(fd, F_DUPFD, WORKER_FD + 1);
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null < 0 || dup2(fd, WORKER_FD) < 0 || dup2(null, STDIN_FILENO) < 0 ||
-        dup2(null, STDOUT_FILENO) < 0 || close_range(WORKER_FD + 1, ~0U, 0) < 0)
+    if (own < 0 || null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
+        dup2(own, WORKER_FD) < 0 || close_range(WORKER_FD + 1, ~0U, 0) < 0)
         _exit(EXIT_FAILURE);
 }
 
