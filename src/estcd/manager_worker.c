@@ -197,24 +197,27 @@ static int on_messages(sd_event_source *source, int fd, uint32_t revents, void *
     return 0;
 }
 
-/* True when the store holds a newer generation than the one that we know. */
+/* True when the store holds another certificate than the one that we know. */
 static bool has_committed(const struct member *member) {
     const struct identity *identity = &member->identity;
     _cleanup(facts_clear) struct facts facts = {0};
     return !store_load_facts(member->manager->config->state_directory, identity->config->id, &facts,
                              NULL) &&
-           (!identity->have_facts || facts.generation > identity->facts.generation);
+           (!identity->have_facts || strcmp(facts.sha256, identity->facts.sha256) != 0);
 }
 
-/* A worker that said nothing at its end, in the same terms as one that did. */
+/* A worker that said nothing at its end, or of a certificate, in the same terms as one that told
+ * what went wrong: the truth is on disk, whatever it said or did after its work was done. */
 static void explain_death(struct member *member, const siginfo_t *si) {
+    bool claimed = member->have_result && member->result.code == 0;
     member_clear_result(member);
-    if (has_committed(member)) /* the truth is on disk: it died after its work was done */
+    if (has_committed(member))
         return;
     bool timed_out = si->si_code != CLD_EXITED && si->si_status == SIGALRM;
     member->result = (struct attempt_result){
         .code = timed_out ? ESTC_E_TIMEOUT : -EIO,
         .text = timed_out ? text_format("the attempt hung and was ended after attempt_timeout")
+                : claimed ? text_format("the worker told of a certificate that is not there")
                 : si->si_code == CLD_EXITED
                     ? text_format("the worker ended without a result (status %d)", si->si_status)
                     : text_format("the worker was killed by signal %d (%s)", si->si_status,
@@ -251,7 +254,8 @@ static int on_exit_of_worker(sd_event_source *source, const siginfo_t *si, void 
         return 0;
     }
     member->restarted = false;
-    if (!member->have_result || si->si_code != CLD_EXITED || si->si_status != 0)
+    if (!member->have_result || member->result.code == 0 || si->si_code != CLD_EXITED ||
+        si->si_status != 0)
         explain_death(member, si);
     member_forget_worker(member);
     struct attempt_result result = member->result;
