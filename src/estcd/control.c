@@ -203,8 +203,9 @@ static void handle_cacerts(struct ctl_call *call, json_t *params, void *arg) {
     _cleanup(freep) char *path =
         store_path(manager_config(control->manager)->state_directory, id, "cacerts.pem");
     _cleanup(estc_buf_clear) struct estc_buf pem = {0};
-    bool there = path && !fs_read(AT_FDCWD, path, CACERTS_MAX, &pem, NULL, NULL) && pem.len > 0;
-    /* NULL for what is no text: whoever wrote that, it is no PEM file of ours. */
+    bool there = path && !fs_read(AT_FDCWD, path, CACERTS_MAX, &pem, NULL, NULL) && pem.len > 0 &&
+                 !memchr(pem.data, 0, pem.len);
+    /* Nor is there any for what is no text: whoever wrote that, it is no PEM file of ours. */
     json_t *answer = there ? json_pack("{s:s%}", "pem", (const char *)pem.data, pem.len) : NULL;
     if (answer)
         ctl_call_reply(call, answer, false);
