@@ -50,7 +50,7 @@ static void start(struct scene *s, scene_script script) {
 
 /* --- clients --------------------------------------------------------------------------------- */
 
-/* A call that was sent; its replies are read from it. */
+/* A call that was sent; its replies are read from it. Takes params. */
 static struct ctl_client *call(struct scene *s, const char *method, json_t *params, bool more) {
     struct estc_error err = {0};
     struct ctl_client *client = NULL;
@@ -58,6 +58,7 @@ static struct ctl_client *call(struct scene *s, const char *method, json_t *para
     if (ctl_client_connect(path, &client, &err) ||
         ctl_client_send(client, method, params, more, &err))
         fail_msg("%s", err.text);
+    json_decref(params);
     return client;
 }
 
