@@ -67,7 +67,9 @@ static int grant_group(const char *path, const char *read_group, struct estc_err
                    path, read_group);
         return 0;
     }
-    if (lchown(path, (uid_t)-1, gid) < 0) {
+    struct stat st;
+    bool has_it = lstat(path, &st) == 0 && st.st_gid == gid; /* from a folder with the setgid bit */
+    if (!has_it && lchown(path, (uid_t)-1, gid) < 0) {
         log_notice("control socket %s: cannot give it to group '%s' (%s): only root and the "
                    "daemon's own user can connect",
                    path, read_group, strerror(errno));

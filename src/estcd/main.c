@@ -79,7 +79,6 @@ static void open_streams(void) {
 static int add_signals(sd_event *event, struct manager *manager) {
     sigset_t set;
     sigemptyset(&set);
-    signal(SIGPIPE, SIG_IGN); /* a reader of our log that goes away is no reason to end */
     const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
         sigaddset(&set, signals[i]);
@@ -146,6 +145,7 @@ int main(int argc, char **argv) {
     const char *path = CONFIG_DEFAULT_FILE;
     bool check = false;
     open_streams();
+    signal(SIGPIPE, SIG_IGN); /* a reader of our log that goes away is no reason to end */
     for (int c; (c = getopt_long(argc, argv, "c:nhV", options, NULL)) != -1;) {
         if (c == 'c') {
             path = optarg;

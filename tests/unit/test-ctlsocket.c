@@ -111,12 +111,45 @@ static void a_passed_socket_is_used_and_left(void **state) {
     support_tmpdir_remove(folder);
 }
 
+/* Its daemon belongs to no group but its own, and may give files to nobody. */
+static int open_unprivileged(const char *path) {
+    struct ctl_service service = service_of(READERS, CHANGERS);
+    struct ctlserver *server = NULL;
+    sd_event *event = NULL;
+    struct stat st;
+    if (setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) ||
+        setresuid(NOBODY, NOBODY, NOBODY) || sd_event_new(&event) < 0 ||
+        ctlserver_new(event, path, -1, &service, NULL, &server, NULL) || lstat(path, &st))
+        return 1;
+    ctlserver_free(server);
+    sd_event_unref(event);
+    return st.st_gid == group_id(READERS) && (st.st_mode & 07777) == 0660 ? 0 : 2;
+}
+
+static void a_folder_can_give_it_to_the_group(void **state) {
+    (void)state;
+    only_root();
+    char *folder = support_tmpdir();
+    _cleanup(freep) char *path = text_format("%s/control", folder);
+    assert_int_equal(chown(folder, NOBODY, group_id(READERS)), 0);
+    assert_int_equal(chmod(folder, 02755), 0);
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0)
+        exit(open_unprivileged(path));
+    int status = -1;
+    waitpid(pid, &status, 0);
+    assert_int_equal(status, 0);
+    support_tmpdir_remove(folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stale_socket_is_replaced_a_live_one_not),
         cmocka_unit_test(other_files_stay_where_they_are),
         cmocka_unit_test(somebody_elses_socket_is_not_removed_at_the_end),
         cmocka_unit_test(a_passed_socket_is_used_and_left),
+        cmocka_unit_test(a_folder_can_give_it_to_the_group),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
