@@ -71,11 +71,9 @@ class Store(harness.TestCase):
                 pass
         self.s.start_daemon(ready=False)
         harness.wait_for(lambda: "disk full" in self.s.daemon.log(), "the log says why")
+        self.assertEqual(self.s.daemon.popen.wait(10 * harness.PATIENCE), 1)
         ballast.unlink()
-        if self.s.daemon.popen.poll() is None:
-            self.s.estc("enroll", "gw")
-        else:
-            self.s.start_daemon()
+        self.s.start_daemon()
         self.s.wait_state("gw", "valid")
 
     @needs_mounts
