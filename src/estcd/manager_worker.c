@@ -197,13 +197,15 @@ static int on_messages(sd_event_source *source, int fd, uint32_t revents, void *
     return 0;
 }
 
-/* True when the store holds another certificate than the one that we know. */
+/* True when the store holds something newer than what we know. The same certificate in another
+ * generation counts as well: a CA answers a repeated request with what it has issued already. */
 static bool has_committed(const struct member *member) {
     const struct identity *identity = &member->identity;
     _cleanup(facts_clear) struct facts facts = {0};
     return !store_load_facts(member->manager->config->state_directory, identity->config->id, &facts,
                              NULL) &&
-           (!identity->have_facts || strcmp(facts.sha256, identity->facts.sha256) != 0);
+           (!identity->have_facts || facts.generation != identity->facts.generation ||
+            strcmp(facts.sha256, identity->facts.sha256) != 0);
 }
 
 /* A worker that said nothing at its end, or of a certificate, in the same terms as one that told

@@ -4,6 +4,7 @@
 next ends with a valid certificate, and the registrar has issued exactly one."""
 import os
 import re
+import shutil
 import signal
 import sqlite3
 
@@ -55,6 +56,32 @@ class Kill(harness.ClassSite, harness.TestCase):
         leftovers = [p for p in folder.rglob("*") if p.name.startswith(".estc-tmp-")]
         self.assertEqual(leftovers, [])
         self.assertEqual(site.daemon.stop(), 0)
+
+    def test_a_request_that_outlived_its_success(self):
+        """Killed between putting the certificate in force and dropping the request: who enrolls anew
+        sends it once more, gets the same certificate, and that is a success."""
+        site = self.site_for()
+        site.write_config([site.identity("gw-again")])
+        site.start_daemon(env={**harness.preload("stall-at-step"), "ESTC_TEST_STEP": "csr"})
+        harness.wait_for(lambda: "worker stands still" in site.daemon.log(), "the request is made")
+        pending = site.state / "identities/gw-again/pending"
+        kept = site.dir / "pending"
+        shutil.copytree(pending, kept)
+        worker, = site.daemon.children()
+        os.kill(worker, signal.SIGKILL)
+        harness.wait_for(lambda: worker not in site.daemon.children(), "the worker is gone")
+        self.assertEqual(site.estc("enroll", "gw-again").status, harness.DONE)
+        before = site.wait_state("gw-again", "valid")["certificate"]
+        self.assertEqual(site.daemon.stop(), 0)
+        shutil.copytree(kept, pending)
+        site.start_daemon()
+        done = site.estc("enroll", "gw-again", "--force")
+        self.assertEqual(done.status, harness.DONE, done)
+        after = site.wait_state("gw-again", "valid")["certificate"]
+        self.assertEqual(after["serial"], before["serial"])
+        self.assertEqual(after["generation"], before["generation"] + 1)
+        self.assertEqual(self.rows("gateway-1-gw-again"), 1)
+        self.assertFalse(pending.exists())
 
     def site_for(self):
         site = self.site()
