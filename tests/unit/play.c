@@ -2,6 +2,7 @@
 /* Runs scenes: one child that plays the server, one transport, one comparison. */
 #include "play.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define SCENE_MS 700
@@ -122,11 +123,6 @@ void play(const struct scene *s) {
                  s->requests);
 }
 
-void play_all(const struct scene *scenes, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        play(&scenes[i]);
-}
-
 void play_named(const struct scene *scenes, size_t count, const char *name) {
     for (size_t i = 0; i < count; i++) {
         if (strcmp(scenes[i].name, name) == 0) {
@@ -137,7 +133,7 @@ void play_named(const struct scene *scenes, size_t count, const char *name) {
     fail_msg("no scene '%s'", name);
 }
 
-int play_set_up(void **state) {
+static int set_up(void **state) {
     (void)state;
     static const char *const sans[] = {"IP:::1", "DNS:localhost", NULL};
     play_pki.root =
@@ -151,7 +147,7 @@ int play_set_up(void **state) {
     return 0;
 }
 
-int play_tear_down(void **state) {
+static int tear_down(void **state) {
     (void)state;
     net_id_clear(&play_pki.client);
     net_id_clear(&play_pki.server);
@@ -159,4 +155,23 @@ int play_tear_down(void **state) {
     estc_trust_free(play_pki.trust);
     net_shared_free(play_seen, sizeof(*play_seen));
     return 0;
+}
+
+static void one_scene(void **state) {
+    play(*state);
+}
+
+int play_run(const struct scene *scenes, size_t count, const struct CMUnitTest *more,
+             size_t more_count) {
+    struct CMUnitTest *tests = calloc(count + more_count, sizeof(*tests));
+    if (!tests)
+        return 1;
+    for (size_t i = 0; i < count; i++)
+        tests[i] = (struct CMUnitTest){.name = scenes[i].name,
+                                       .test_func = one_scene,
+                                       .initial_state = (void *)(uintptr_t)&scenes[i]};
+    memcpy(tests + count, more, more_count * sizeof(*more));
+    int failed = _cmocka_run_group_tests("scenes", tests, count + more_count, set_up, tear_down);
+    free(tests);
+    return failed;
 }

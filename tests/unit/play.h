@@ -66,8 +66,8 @@ struct scene {
 
 struct estc_transport *play_transport(const char *host, uint16_t port, unsigned block_size);
 void play(const struct scene *scene);
-void play_all(const struct scene *scenes, size_t count);
 void play_named(const struct scene *scenes, size_t count, const char *name);
 
-int play_set_up(void **state);
-int play_tear_down(void **state);
+/* What main() returns: each scene is a test of its own name, followed by more tests. */
+int play_run(const struct scene *scenes, size_t count, const struct CMUnitTest *more,
+             size_t more_count);

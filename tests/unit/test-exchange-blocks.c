@@ -246,51 +246,49 @@ SCRIPT(continues_with_wrong_number) {
 }
 
 static const struct scene scenes[] = {
-    {"B-04 pages", pages, 0, 0, 2, 0, 205, PAGES_LEN, NULL, 10},
-    {"pages, separate answers", pages_separately, 0, 0, 2, 0, 205, PAGES_LEN, NULL, 10},
-    {"pages, size asked for", pages, 0, 64, 0, 0, 205, PAGES_LEN, NULL, 5},
-    {"pages that shrink", pages_shrink, 0, 0, 0, 0, 205, 1024 + 3 * 16, NULL, 4},
-    {"B-12 page skipped", page_skipped, 0, 0, 0, ESTC_E_PROTOCOL, 0, 0, "do not fit together", 2},
-    {"B-03 short page", page_short, 0, 0, 0, ESTC_E_PROTOCOL, 0, 0, "do not fit together", 2},
-    {"B-15 endless pages", pages_endless, 0, 0, 0, ESTC_E_TOO_LARGE, 0, 0, "5000 bytes", 5},
-    {"B-12 ETag changes, POST", pages_change_always, 5, 0, 0, ESTC_E_PROTOCOL, 0, 0, "changed", 2},
-    {"B-12 ETag changes, GET", pages_change_always, 0, 0, 0, ESTC_E_PROTOCOL, 0, 0,
+    {"b01_b04_pages", pages, 0, 0, 2, 0, 205, PAGES_LEN, NULL, 10},
+    {"d01_pages_in_separate_answers", pages_separately, 0, 0, 2, 0, 205, PAGES_LEN, NULL, 10},
+    {"b04_pages_of_the_size_asked_for", pages, 0, 64, 0, 0, 205, PAGES_LEN, NULL, 5},
+    {"b04_pages_that_shrink", pages_shrink, 0, 0, 0, 0, 205, 1024 + 3 * 16, NULL, 4},
+    {"b12_page_skipped", page_skipped, 0, 0, 0, ESTC_E_PROTOCOL, 0, 0, "do not fit together", 2},
+    {"b03_short_page", page_short, 0, 0, 0, ESTC_E_PROTOCOL, 0, 0, "do not fit together", 2},
+    {"b15_endless_pages", pages_endless, 0, 0, 0, ESTC_E_TOO_LARGE, 0, 0, "5000 bytes", 5},
+    {"b12_etag_changes_on_a_post", pages_change_always, 5, 0, 0, ESTC_E_PROTOCOL, 0, 0, "changed",
+     2},
+    {"b12_etag_changes_on_a_get", pages_change_always, 0, 0, 0, ESTC_E_PROTOCOL, 0, 0,
      "again and again", 8},
-    {"B-12 ETag changes once", pages_change_once, 0, 0, 0, 0, 205, PAGES_LEN, NULL, 8},
-    {"pages end in an error", pages_end_in_error, 0, 0, 0, 0, 500, 0, "broke", 3},
-    {"B-13 pages forgotten", pages_forgotten, 5, 0, 0, ESTC_E_PROTOCOL, 0, 0, "changed", 3},
+    {"b12_etag_changes_once", pages_change_once, 0, 0, 0, 0, 205, PAGES_LEN, NULL, 8},
+    {"pages_end_in_an_error", pages_end_in_error, 0, 0, 0, 0, 500, 0, "broke", 3},
+    {"pages_forgotten", pages_forgotten, 5, 0, 0, ESTC_E_PROTOCOL, 0, 0, "changed", 3},
 
-    {"B-06 blocks up", takes_blocks, 3000, 0, 0, 0, 204, 0, "", 3},
-    {"blocks up, small", takes_blocks, 100, 16, 0, 0, 204, 0, "", 7},
-    {"one block needs no option", takes_blocks, 16, 16, 0, 0, 204, 0, "", 1},
-    {"B-09 smaller size", takes_smaller_blocks, 1500, 512, 0, 0, 204, 0, "", 32},
-    {"B-10 4.13 names a size", refuses_large_blocks, 300, 0, 0, 0, 204, 0, "", 6},
-    {"B-10 4.13 amid blocks", refuses_large_blocks, 300, 128, 0, 0, 204, 0, "", 6},
-    {"4.13 for good", too_large, 3000, 0, 0, 0, 413, 0, "", 1},
-    {"B-07 4.08 for ever", loses_blocks, 200, 128, 0, ESTC_E_PROTOCOL, 0, 0, "again and again", 8},
-    {"B-07 4.08 once", loses_blocks_once, 200, 128, 0, 0, 204, 0, "", 4},
-    {"answer before the end", answers_too_early, 200, 128, 0, ESTC_E_PROTOCOL, 0, 0,
+    {"b01_blocks_up", takes_blocks, 3000, 0, 0, 0, 204, 0, "", 3},
+    {"small_blocks_up", takes_blocks, 100, 16, 0, 0, 204, 0, "", 7},
+    {"one_block_needs_no_option", takes_blocks, 16, 16, 0, 0, 204, 0, "", 1},
+    {"b09_smaller_size", takes_smaller_blocks, 1500, 512, 0, 0, 204, 0, "", 32},
+    {"b10_413_names_a_size", refuses_large_blocks, 300, 0, 0, 0, 204, 0, "", 6},
+    {"b10_413_amid_blocks", refuses_large_blocks, 300, 128, 0, 0, 204, 0, "", 6},
+    {"code_413_for_good", too_large, 3000, 0, 0, 0, 413, 0, "", 1},
+    {"b07_408_for_ever", loses_blocks, 200, 128, 0, ESTC_E_PROTOCOL, 0, 0, "again and again", 8},
+    {"b07_408_once", loses_blocks_once, 200, 128, 0, 0, 204, 0, "", 4},
+    {"answer_before_the_end", answers_too_early, 200, 128, 0, ESTC_E_PROTOCOL, 0, 0,
      "before the request was complete", 1},
-    {"refusal before the end", refuses_early, 200, 128, 0, 0, 403, 0, "", 1},
-    {"2.31 for the last block", continues_for_ever, 200, 128, 0, ESTC_E_PROTOCOL, 0, 0, "2.31", 2},
-    {"2.31 without Block1", continues_without_option, 200, 128, 0, ESTC_E_PROTOCOL, 0, 0, "2.31",
+    {"refusal_before_the_end", refuses_early, 200, 128, 0, 0, 403, 0, "", 1},
+    {"continue_for_the_last_block", continues_for_ever, 200, 128, 0, ESTC_E_PROTOCOL, 0, 0, "2.31",
+     2},
+    {"continue_without_block1", continues_without_option, 200, 128, 0, ESTC_E_PROTOCOL, 0, 0,
+     "2.31", 1},
+    {"continue_for_no_block", continues_without_option, 20, 128, 0, ESTC_E_PROTOCOL, 0, 0, "2.31",
      1},
-    {"2.31 for no block", continues_without_option, 20, 128, 0, ESTC_E_PROTOCOL, 0, 0, "2.31", 1},
-    {"2.31 for another block", continues_with_wrong_number, 200, 128, 0, ESTC_E_PROTOCOL, 0, 0,
+    {"continue_for_another_block", continues_with_wrong_number, 200, 128, 0, ESTC_E_PROTOCOL, 0, 0,
      "2.31", 1},
 };
-
-static void every_scene(void **state) {
-    (void)state;
-    play_all(scenes, COUNT(scenes));
-}
 
 /* What the messages look like from the other side */
 
 static void uploads_arrive_whole(void **state) {
     (void)state;
-    static const char *const names[] = {"B-06 blocks up", "B-09 smaller size",
-                                        "B-10 4.13 names a size", "B-07 4.08 once"};
+    static const char *const names[] = {"b01_blocks_up", "b09_smaller_size", "b10_413_names_a_size",
+                                        "b07_408_once"};
     static const size_t lengths[] = {3000, 1500, 300, 200};
     for (size_t i = 0; i < COUNT(names); i++) {
         unsigned char want[4096];
@@ -301,9 +299,9 @@ static void uploads_arrive_whole(void **state) {
     }
 }
 
-static void u04_request_shape(void **state) {
+static void f01_t16_u04_request_shape(void **state) {
     (void)state;
-    play_named(scenes, COUNT(scenes), "B-06 blocks up");
+    play_named(scenes, COUNT(scenes), "b01_blocks_up");
     const struct net_message *q = &play_seen->first;
     assert_int_equal(q->code, NET_CODE(0, 2));
     assert_int_equal(net_option(q, OPT_URI_HOST), -1); /* an address */
@@ -329,7 +327,7 @@ static void u04_request_shape(void **state) {
 
 static void b05_follow_up_shape(void **state) {
     (void)state;
-    play_named(scenes, COUNT(scenes), "pages, size asked for");
+    play_named(scenes, COUNT(scenes), "b04_pages_of_the_size_asked_for");
     const struct net_message *q = &play_seen->last;
     assert_int_equal(net_option(&play_seen->first, OPT_BLOCK2), 2);
     assert_int_equal(net_option(q, OPT_BLOCK2), 4 << 4 | 2);
@@ -376,9 +374,10 @@ static void long_paths(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_scene),       cmocka_unit_test(uploads_arrive_whole),
-        cmocka_unit_test(u04_request_shape), cmocka_unit_test(b05_follow_up_shape),
+        cmocka_unit_test(uploads_arrive_whole),
+        cmocka_unit_test(f01_t16_u04_request_shape),
+        cmocka_unit_test(b05_follow_up_shape),
         cmocka_unit_test(long_paths),
     };
-    return cmocka_run_group_tests(tests, play_set_up, play_tear_down);
+    return play_run(scenes, COUNT(scenes), tests, COUNT(tests));
 }

@@ -216,44 +216,39 @@ SCRIPT(option_block2_twice) {
 }
 
 static const struct scene scenes[] = {
-    {"piggybacked", piggybacked, 0, 0, 3, 0, 205, 0, "hello", 3},
-    {"D-01 separate, confirmable", separate_con, 0, 0, 3, 0, 205, 0, "hello", 3},
-    {"D-01 separate, non-confirmable", separate_non, 0, 0, 3, 0, 205, 0, "hello", 3},
-    {"T-15 answer before the ACK", answer_overtakes_ack, 0, 0, 3, 0, 205, 0, "hello", 3},
-    {"D-01 ACK, then silence", ack_then_silence, 0, 0, 0, ESTC_E_TIMEOUT, 0, 0,
+    {"t15_piggybacked", piggybacked, 0, 0, 3, 0, 205, 0, "hello", 3},
+    {"d01_t15_separate_confirmable", separate_con, 0, 0, 3, 0, 205, 0, "hello", 3},
+    {"d01_t15_separate_non_confirmable", separate_non, 0, 0, 3, 0, 205, 0, "hello", 3},
+    {"t15_answer_before_the_ack", answer_overtakes_ack, 0, 0, 3, 0, 205, 0, "hello", 3},
+    {"d01_ack_then_silence", ack_then_silence, 0, 0, 0, ESTC_E_TIMEOUT, 0, 0,
      "no usable answer within 1 s", 1},
     {"silence", silence, 5, 0, 0, ESTC_E_TIMEOUT, 0, 0, "POST /.well-known/est/crts", 1},
-    {"wrong token", wrong_token, 0, 0, 0, ESTC_E_TIMEOUT, 0, 0, "no usable answer", 1},
-    {"wrong token, then right", wrong_token_then_right, 0, 0, 2, 0, 205, 0, "hello", 2},
-    {"R-08 garbage, then right", garbage_then_right, 0, 0, 2, 0, 205, 0, "hello", 2},
-    {"answer repeated", answers_twice, 0, 0, 3, 0, 205, 0, "hello", 3},
+    {"wrong_token", wrong_token, 0, 0, 0, ESTC_E_TIMEOUT, 0, 0, "no usable answer", 1},
+    {"wrong_token_then_right", wrong_token_then_right, 0, 0, 2, 0, 205, 0, "hello", 2},
+    {"r08_garbage_then_right", garbage_then_right, 0, 0, 2, 0, 205, 0, "hello", 2},
+    {"answer_repeated", answers_twice, 0, 0, 3, 0, 205, 0, "hello", 3},
     {"reset", resets, 0, 0, 0, ESTC_E_PROTOCOL, 0, 0, "reset the exchange", 1},
-    {"hangs up, POST", hangs_up, 5, 0, 0, ESTC_E_UNREACHABLE, 0, 0, "connection was lost", 1},
-    {"hangs up, GET", hangs_up, 0, 0, 0, ESTC_E_UNREACHABLE, 0, 0, "connection was lost", 2},
-    {"hangs up once, GET", hangs_up_once, 0, 0, 0, 0, 205, 0, "hello", 2},
-    {"hangs up between requests", hangs_up_afterwards, 0, 0, 3, 0, 205, 0, "hello", 0},
-    {"all options", all_options, 5, 0, 0, 0, 204, 0, "x", 1},
-    {"R-06 error with diagnostic", not_found, 5, 0, 0, 0, 404, 0, "no label 'x'", 1},
-    {"D-03 busy", busy, 5, 0, 0, 0, 503, 0, "", 1},
-    {"code 3.01", code_3xx, 0, 0, 0, ESTC_E_PROTOCOL, 0, 0, "3.01", 1},
-    {"code 6.00", code_6xx, 0, 0, 0, ESTC_E_PROTOCOL, 0, 0, "6.00", 1},
-    {"critical option Uri-Path", option_uri_path, 0, 0, 0, ESTC_E_PROTOCOL, 0, 0,
+    {"hangs_up_on_a_post", hangs_up, 5, 0, 0, ESTC_E_UNREACHABLE, 0, 0, "connection was lost", 1},
+    {"hangs_up_on_a_get", hangs_up, 0, 0, 0, ESTC_E_UNREACHABLE, 0, 0, "connection was lost", 2},
+    {"hangs_up_on_a_get_once", hangs_up_once, 0, 0, 0, 0, 205, 0, "hello", 2},
+    {"hangs_up_between_requests", hangs_up_afterwards, 0, 0, 3, 0, 205, 0, "hello", 0},
+    {"all_options", all_options, 5, 0, 0, 0, 204, 0, "x", 1},
+    {"f11_error_with_diagnostic", not_found, 5, 0, 0, 0, 404, 0, "no label 'x'", 1},
+    {"busy", busy, 5, 0, 0, 0, 503, 0, "", 1},
+    {"code_3_01", code_3xx, 0, 0, 0, ESTC_E_PROTOCOL, 0, 0, "3.01", 1},
+    {"code_6_00", code_6xx, 0, 0, 0, ESTC_E_PROTOCOL, 0, 0, "6.00", 1},
+    {"critical_option_uri_path", option_uri_path, 0, 0, 0, ESTC_E_PROTOCOL, 0, 0,
      "not allowed there", 1},
-    {"critical option Accept", option_accept, 0, 0, 0, ESTC_E_PROTOCOL, 0, 0, "not allowed", 1},
+    {"critical_option_accept", option_accept, 0, 0, 0, ESTC_E_PROTOCOL, 0, 0, "not allowed", 1},
     /* libcoap drops what it does not know, so all that is left is silence. */
-    {"unknown critical option", option_oscore, 0, 0, 0, ESTC_E_TIMEOUT, 0, 0, "no usable", 1},
-    {"B-02 SZX 7", option_block2_szx7, 0, 0, 0, ESTC_E_PROTOCOL, 0, 0, "not allowed", 1},
-    {"B-02 Block2 twice", option_block2_twice, 0, 0, 0, ESTC_E_PROTOCOL, 0, 0, "not allowed", 1},
+    {"critical_option_unknown", option_oscore, 0, 0, 0, ESTC_E_TIMEOUT, 0, 0, "no usable", 1},
+    {"block2_szx_7", option_block2_szx7, 0, 0, 0, ESTC_E_PROTOCOL, 0, 0, "not allowed", 1},
+    {"block2_twice", option_block2_twice, 0, 0, 0, ESTC_E_PROTOCOL, 0, 0, "not allowed", 1},
 };
 
-static void every_scene(void **state) {
+static void d01_separate_answers_are_acknowledged(void **state) {
     (void)state;
-    play_all(scenes, COUNT(scenes));
-}
-
-static void separate_answers_are_acknowledged(void **state) {
-    (void)state;
-    play_named(scenes, COUNT(scenes), "D-01 separate, confirmable");
+    play_named(scenes, COUNT(scenes), "d01_t15_separate_confirmable");
     /* Of three; the last may reach a server that has been stopped. */
     assert_true(atomic_load(&play_seen->acks) >= 2);
     assert_int_equal(atomic_load(&play_seen->resets), 0);
@@ -311,10 +306,9 @@ static void u04_uri_host(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_scene),
-        cmocka_unit_test(separate_answers_are_acknowledged),
+        cmocka_unit_test(d01_separate_answers_are_acknowledged),
         cmocka_unit_test(response_options),
         cmocka_unit_test(u04_uri_host),
     };
-    return cmocka_run_group_tests(tests, play_set_up, play_tear_down);
+    return play_run(scenes, COUNT(scenes), tests, COUNT(tests));
 }
