@@ -26,6 +26,7 @@ FOREIGN = {
     r"sqlite3": ("src/est-registrar/",),
     r"seccomp|linux/landlock": ("src/estcd/",),
     r"jansson": ("lib/ctl/", "src/"),
+    r"cbor": ("lib/est/",),
 }
 # These two are meant to build where there is no POSIX.
 PORTABLE = ("lib/pkix/", "lib/est/")
