@@ -11,7 +11,7 @@
 #include "common/conf.h"
 
 #define CONFIG_LIFETIME_MAX (INT64_C(30) * 31536000) /* of issued certificates, seconds */
-#define CONFIG_DEFAULT_FILE "/etc/est-registrar/est-registrar.conf"
+#define CONFIG_DEFAULT_FILE ESTC_SYSCONFDIR "/est-registrar/est-registrar.conf"
 
 /* Bits of what an issued certificate may be for. There is no bit for anything else, least of all
  * for id-kp-cmcRA, which would make a device a registrar. */

@@ -15,7 +15,7 @@
 
 #include "common/conf.h"
 
-#define CONFIG_DEFAULT_FILE "/etc/estcd/estcd.conf"
+#define CONFIG_DEFAULT_FILE ESTC_SYSCONFDIR "/estcd/estcd.conf"
 
 struct config_identity {
     struct conf_origin origin; /* first: see conf_list */
