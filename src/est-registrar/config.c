@@ -65,25 +65,19 @@ static void judge_usages(struct config_rule *rule, struct conf_errors *errors) {
 static void judge_patterns(const struct config_rule *rule, struct conf_errors *errors) {
 #define LIST(key, member) \
     { key, offsetof(struct config_rule, member), pattern_check }
+#define SUBJECT_LIST(key, member, object, what) LIST("subject." key, subject.member),
     static const struct {
         const char *key;
         size_t offset;
         int (*check)(const char *pattern, struct estc_error *err);
     } lists[] = {
-        LIST("subject.CN", subject.cn),
-        LIST("subject.O", subject.o),
-        LIST("subject.OU", subject.ou),
-        LIST("subject.C", subject.c),
-        LIST("subject.ST", subject.st),
-        LIST("subject.L", subject.l),
-        LIST("subject.serialNumber", subject.serial_number),
-        LIST("subject.DC", subject.dc),
-        LIST("subject.UID", subject.uid),
         LIST("dns", dns),
         LIST("uri", uri),
         LIST("email", email),
         {"ip", offsetof(struct config_rule, ip), pattern_check_ip},
+        CONFIG_SUBJECT_TABLE(SUBJECT_LIST) /* each with its comma */
     };
+#undef SUBJECT_LIST
 #undef LIST
     struct estc_error err = {0};
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {

@@ -24,10 +24,26 @@ struct config_client_ca {
     char *certificate; /* PEM path: one or more anchors */
 };
 
-/* Kinds of names that a rule has patterns for. */
+/* The parts of a subject that a rule can have patterns for, and that "${...}" in a pattern can
+ * name. X(key, member, object, what): its key, its member here, OpenSSL's name of it, what people
+ * call it. */
+#define CONFIG_SUBJECT_TABLE(X)                                         \
+    X("CN", cn, commonName, "the common name")                          \
+    X("O", o, organizationName, "the organization")                     \
+    X("OU", ou, organizationalUnitName, "the organizational unit")      \
+    X("C", c, countryName, "the country")                               \
+    X("ST", st, stateOrProvinceName, "the state")                       \
+    X("L", l, localityName, "the locality")                             \
+    X("serialNumber", serial_number, serialNumber, "the serial number") \
+    X("DC", dc, domainComponent, "domain components")                   \
+    X("UID", uid, userId, "the user id")
+
+/* The patterns for each of them: NULL-ended, or NULL: none allowed. */
+#define CONFIG_SUBJECT_MEMBER(key, member, object, what) char **member;
 struct config_names {
-    char **cn, **o, **ou, **c, **st, **l, **serial_number, **dc, **uid;
+    CONFIG_SUBJECT_TABLE(CONFIG_SUBJECT_MEMBER)
 };
+#undef CONFIG_SUBJECT_MEMBER
 
 /* One rule: who may have which names, and what the certificate is like. */
 struct config_rule {

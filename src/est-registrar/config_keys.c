@@ -34,18 +34,12 @@ static const struct conf_key client_ca_keys[] = {
         .name = key, .type = CONF_STRINGS, .offset = AT(member), .min = 1, .max = PATTERN_MAX, \
         .help = text                                                                           \
     }
+#define SUBJECT_PATTERNS(key, member, object, what) PATTERNS(key, member, "patterns for " what),
 static const struct conf_key subject_keys[] = {
-    PATTERNS("CN", cn, "patterns for the common name"),
-    PATTERNS("O", o, "patterns for the organization"),
-    PATTERNS("OU", ou, "patterns for the organizational unit"),
-    PATTERNS("C", c, "patterns for the country"),
-    PATTERNS("ST", st, "patterns for the state"),
-    PATTERNS("L", l, "patterns for the locality"),
-    PATTERNS("serialNumber", serial_number, "patterns for the serial number"),
-    PATTERNS("DC", dc, "patterns for domain components"),
-    PATTERNS("UID", uid, "patterns for the user id"),
+    CONFIG_SUBJECT_TABLE(SUBJECT_PATTERNS) /* each with its comma */
     {.name = NULL},
 };
+#undef SUBJECT_PATTERNS
 #undef AT
 
 #define AT(member) offsetof(struct config_rule, member)

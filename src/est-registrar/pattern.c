@@ -10,6 +10,7 @@
 #include <openssl/objects.h>
 
 #include "base/cleanup_ossl.h"
+#include "config.h"
 
 #define PATTERN_STAR '\1' /* inside an expanded pattern; a text never has control characters */
 /* What a star never stands for. With the star itself among them, nobody who may have any one name
@@ -23,20 +24,16 @@ static void openssl_freep(unsigned char **p) {
 
 /* --- variables --- */
 
+#define VARIABLE(key, member, object, what) {key, NID_##object},
+#define VARIABLE_NAME(key, member, object, what) ", " key
+/* For messages; it begins with a comma. */
+static const char variable_names[] = CONFIG_SUBJECT_TABLE(VARIABLE_NAME);
 static const struct {
     const char *name;
     int nid;
-} variables[] = {
-    {"CN", NID_commonName},
-    {"O", NID_organizationName},
-    {"OU", NID_organizationalUnitName},
-    {"C", NID_countryName},
-    {"ST", NID_stateOrProvinceName},
-    {"L", NID_localityName},
-    {"serialNumber", NID_serialNumber},
-    {"DC", NID_domainComponent},
-    {"UID", NID_userId},
-};
+} variables[] = {CONFIG_SUBJECT_TABLE(VARIABLE)};
+#undef VARIABLE
+#undef VARIABLE_NAME
 
 static int variable_nid(const char *name, size_t len) {
     for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++)
@@ -139,9 +136,8 @@ int pattern_check(const char *pattern, struct estc_error *err) {
             return estc_error_set(err, ESTC_E_CONFIG, "pattern '%s': '${' without '}'", pattern);
         if (variable_nid(p + 2, (size_t)(end - p - 2)) == NID_undef)
             return estc_error_set(err, ESTC_E_CONFIG,
-                                  "pattern '%s': there is no '%.*s': use CN, O, OU, C, ST, L, "
-                                  "serialNumber, DC or UID",
-                                  pattern, (int)(end + 1 - p), p);
+                                  "pattern '%s': there is no '%.*s': use one of %s", pattern,
+                                  (int)(end + 1 - p), p, variable_names + 2);
     }
     return 0;
 }

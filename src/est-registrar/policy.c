@@ -60,20 +60,13 @@ int policy_names(const X509_REQ *csr, GENERAL_NAMES **out, struct estc_error *er
 
 /* --- the subject --- */
 
+#define SUBJECT_KIND(key, member, object, what) \
+    {NID_##object, offsetof(struct config_names, member)},
 static const struct {
     int nid;
     size_t offset;
-} subject_kinds[] = {
-    {NID_commonName, offsetof(struct config_names, cn)},
-    {NID_organizationName, offsetof(struct config_names, o)},
-    {NID_organizationalUnitName, offsetof(struct config_names, ou)},
-    {NID_countryName, offsetof(struct config_names, c)},
-    {NID_stateOrProvinceName, offsetof(struct config_names, st)},
-    {NID_localityName, offsetof(struct config_names, l)},
-    {NID_serialNumber, offsetof(struct config_names, serial_number)},
-    {NID_domainComponent, offsetof(struct config_names, dc)},
-    {NID_userId, offsetof(struct config_names, uid)},
-};
+} subject_kinds[] = {CONFIG_SUBJECT_TABLE(SUBJECT_KIND)};
+#undef SUBJECT_KIND
 
 static char *const *subject_patterns(const struct config_rule *rule, int nid) {
     for (size_t i = 0; i < sizeof(subject_kinds) / sizeof(subject_kinds[0]); i++)
