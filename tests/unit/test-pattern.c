@@ -167,7 +167,7 @@ static void what_can_never_match_is_named(void **state) {
         {"${", "without '}'"},
         {"a-${CN", "without '}'"},
         {"${CN}-${DEVICE}", "there is no '${DEVICE}'"},
-        {"${cn}", "use CN, O"},
+        {"${cn}", "use one of CN, O"},
         {"${}", "there is no '${}'"},
         {"a\tb", "control character"},
     };
