@@ -68,6 +68,10 @@ coap_response_t exchange_on_response(coap_session_t *coap, const coap_pdu_t *sen
     /* A message of an earlier request that was repeated is acknowledged and ignored. */
     if (a->complete || !exchange_is_current(s, received))
         return COAP_RESPONSE_OK;
+    /* libcoap looks at the token alone; an acknowledgement has to name the message that it
+     * acknowledges (RFC 7252 section 5.3.2). */
+    if (coap_pdu_get_type(received) == COAP_MESSAGE_ACK && coap_pdu_get_mid(received) != s->mid)
+        return COAP_RESPONSE_OK;
     a->complete = true;
     a->malformed = message_read(received, &a->message) != 0;
     estc_buf_clear(&a->payload);
@@ -164,7 +168,8 @@ static int exchange_send(struct exchange *x) {
         return exchange_error(x, -EMSGSIZE, "the request does not fit a datagram");
     estc_buf_clear(&s->answer.payload);
     s->answer = (struct session_answer){0};
-    if (coap_send(s->coap, pdu) == COAP_INVALID_MID)
+    s->mid = coap_send(s->coap, pdu);
+    if (s->mid == COAP_INVALID_MID)
         return exchange_error(x, ESTC_E_UNREACHABLE, "cannot send");
     return 0;
 }

@@ -50,6 +50,7 @@ struct session {
     int64_t began;        /* of the handshake, CLOCK_BOOTTIME */
 
     uint64_t token; /* of the request under way; counts up (RFC 9175 section 4.2) */
+    coap_mid_t mid; /* and its message id */
     struct session_answer answer;
 };
 

@@ -54,6 +54,6 @@ bool span_is(struct span span, const char *text);
  */
 bool linkformat_matches(const struct linkformat_link *link, const char *query);
 
-/* Appends the links of text that match to out, which keeps what it holds. ESTC_E_MALFORMED, -ENOMEM:
- * out is what it was. */
+/* Appends the links of text that match to out, which keeps what it holds. ESTC_E_MALFORMED,
+ * -ENOMEM: out is what it was. */
 int linkformat_filter(const void *text, size_t len, const char *query, struct estc_buf *out);

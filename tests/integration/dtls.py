@@ -7,6 +7,7 @@ import time
 from OpenSSL import SSL
 
 MTU = 1400
+ALERT, HANDSHAKE, APPLICATION_DATA = 21, 22, 23
 CIPHERS = b"ECDHE+AESGCM:ECDHE-ECDSA-AES128-CCM8"
 
 
@@ -26,6 +27,12 @@ def context(method, key=None, chain=(), trust=None, verify=SSL.VERIFY_NONE, ciph
     ctx.set_verify(verify, lambda conn, cert, error, depth, ok: bool(ok))
     ctx.set_session_id(b"test")
     return ctx
+
+
+def record(kind, content, epoch=0, number=0):
+    """A record of DTLS 1.2 as it goes on the wire, neither encrypted nor authenticated."""
+    return (bytes([kind, 0xfe, 0xfd]) + epoch.to_bytes(2, "big") + number.to_bytes(6, "big") +
+            len(content).to_bytes(2, "big") + content)
 
 
 class Endpoint:

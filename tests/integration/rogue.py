@@ -2,6 +2,7 @@
 """EST servers that answer as badly as a test wants: DTLS by pyOpenSSL, CoAP by hand, no libcoap and
 no code of the project. A server runs in a thread; the label in the path picks the behaviour."""
 import dataclasses
+import itertools
 import socket
 import threading
 
@@ -23,6 +24,9 @@ class Answer:
 
 
 SILENCE = None
+
+# What a behaviour may return besides: a function(session, message) that plays each message of the
+# request and of its further blocks as it likes.
 
 
 @dataclasses.dataclass
@@ -60,16 +64,30 @@ class Session:
             server.context, lambda data: server.socket.sendto(data, address), server=True)
         self.body = b""
         self.answer = None
+        self.mids = itertools.count(0x7000)
 
     def receive(self, datagram):
         for data in self.endpoint.receive(datagram):
             message = coap.Message.decode(data)
             if message.code and message.type in (coap.CON, coap.NON):
+                self.server.messages.append((self, message))
                 self.request(message)
+            elif message.code == 0:
+                self.server.empty.append((message.type, message.mid))
 
-    def reply(self, request, code, options=(), payload=b""):
-        self.endpoint.write(coap.Message(
-            coap.ACK, coap.code(code), request.mid, request.token, list(options), payload).encode())
+    def send(self, *message):
+        self.endpoint.write(coap.Message(*message).encode())
+
+    def empty(self, kind, request):
+        """An empty acknowledgement, or a reset."""
+        self.send(kind, 0, request.mid)
+
+    def reply(self, request, code, options=(), payload=b"", kind=coap.ACK, mid=None, token=None):
+        """Piggybacked; with another kind, separate."""
+        if mid is None:
+            mid = request.mid if kind == coap.ACK else next(self.mids)
+        self.send(kind, coap.code(code), mid, request.token if token is None else token,
+                  list(options), payload)
 
     def request(self, message):
         block1, block2 = message.block(coap.BLOCK1), message.block(coap.BLOCK2)
@@ -88,10 +106,12 @@ class Session:
         if isinstance(self.answer, bytes):
             self.endpoint.write(self.answer)
             return
-        self.send_answer(message, options, block2)
+        if callable(self.answer):
+            self.answer(self, message)
+            return
+        self.send_answer(message, self.answer, options, block2)
 
-    def send_answer(self, message, options, block2):
-        answer = self.answer
+    def send_answer(self, message, answer, options, block2=None):
         block2 = block2 or coap.Block(0, False, 6)
         if answer.content_format is not None:
             options.append((coap.CONTENT_FORMAT, coap.uint(answer.content_format)))
@@ -118,6 +138,8 @@ class Server:
         self.socket.settimeout(0.2)
         self.port = self.socket.getsockname()[1]
         self.requests = []  # (op, label)
+        self.empty = []  # (type, message id) of the clients' empty messages
+        self.messages = []  # (session, message) of the requests, block by block
         self.errors = []
         self.stopping = False
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -161,6 +183,33 @@ class Server:
 
     def __exit__(self, *_):
         self.close()
+
+
+class AlertServer:
+    """Answers whatever begins a handshake with one plain alert record and nothing else."""
+
+    def __init__(self, level, description):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.settimeout(0.2)
+        self.port = self.socket.getsockname()[1]
+        self.alert = dtls.record(dtls.ALERT, bytes([level, description]))
+        self.stopping = False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        while not self.stopping:
+            try:
+                _, address = self.socket.recvfrom(65535)
+                self.socket.sendto(self.alert, address)
+            except (TimeoutError, ConnectionError):
+                continue
+
+    def close(self):
+        self.stopping = True
+        self.thread.join()
+        self.socket.close()
 
 
 class PlainServer:

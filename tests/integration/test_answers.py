@@ -47,45 +47,45 @@ def nested(depth):
 
 # label -> (behaviour, exit code, last_result, what the text says)
 OK_CASES = {
-    "other-subject": on("sen", lambda asked: certs(asked.issue(subject=pki.name("as the CA likes")))),
-    "no-format": on("sen", lambda asked: Answer(204, pki.certs_only(asked.issue()), None)),
+    "e06_other_subject": on("sen", lambda asked: certs(asked.issue(subject=pki.name("as the CA likes")))),
+    "f10_no_format": on("sen", lambda asked: Answer(204, pki.certs_only(asked.issue()), None)),
 }
 FAILED, REJECTED = harness.FAILED, harness.REJECTED
 CASES = {
-    "forbidden": (on("sen", error(403, b"device 7 is not on the list")), REJECTED, "rejected",
+    "f11_forbidden": (on("sen", error(403, b"device 7 is not on the list")), REJECTED, "rejected",
                   "device 7 is not on the list"),
-    "bad-request": (on("sen", error(400, b"")), REJECTED, "rejected", r"4\.00"),
-    "no-crts": (on("crts", error(404, b"nothing here")), None, None, r"4\.04.*nothing here"),
-    "escapes": (on("sen", error(403, b"\x1b[31mred\x07\nnew line\xff")), REJECTED, "rejected",
+    "bad_request": (on("sen", error(400, b"")), REJECTED, "rejected", r"4\.00"),
+    "c11_no_crts": (on("crts", error(404, b"nothing here")), None, None, r"4\.04.*nothing here"),
+    "f11_escapes": (on("sen", error(403, b"\x1b[31mred\x07\nnew line\xff")), REJECTED, "rejected",
                 "red"),
-    "server-error": (on("sen", error(500, b"on fire")), FAILED, "server", r"5\.00"),
-    "wrong-format": (on("sen", lambda a: Answer(204, pki.certs_only(a.issue()), coap.LINK)), FAILED,
+    "server_error": (on("sen", error(500, b"on fire")), FAILED, "server", r"5\.00"),
+    "f10_wrong_format": (on("sen", lambda a: Answer(204, pki.certs_only(a.issue()), coap.LINK)), FAILED,
                      "protocol", "40"),
-    "wrong-code": (on("sen", lambda a: Answer(201, pki.certs_only(a.issue()))), FAILED, "protocol",
+    "r01_created": (on("sen", lambda a: Answer(201, pki.certs_only(a.issue()))), FAILED, "protocol",
                    r"2\.01"),
     "garbage": (on("sen", body(b"\x00\xffgarbage" * 20)), FAILED, "malformed", "not PKCS#7"),
     "empty": (on("sen", body(b"")), FAILED, "malformed", "certs-only message: empty"),
-    "pem": (on("sen", lambda a: Answer(204, pki.pem(a.issue()))), FAILED, "malformed",
+    "f09_pem": (on("sen", lambda a: Answer(204, pki.pem(a.issue()))), FAILED, "malformed",
             "not PKCS#7"),
     "truncated": (on("sen", lambda a: Answer(204, pki.certs_only(a.issue())[:-40])), FAILED,
                   "malformed", "not PKCS#7"),
     "trailing": (on("sen", lambda a: Answer(204, pki.certs_only(a.issue()) + b"\0")), FAILED,
                  "malformed", "bytes left over"),
-    "deep": (on("sen", body(nested(500))), FAILED, "malformed", "not PKCS#7"),
-    "none": (on("sen", lambda a: certs()), FAILED, "protocol", "0 certificates"),
-    "two": (on("sen", lambda a: certs(a.issue(), a.authority.cert)), FAILED, "protocol",
+    "z01_deep": (on("sen", body(nested(500))), FAILED, "malformed", "not PKCS#7"),
+    "e06_none": (on("sen", lambda a: certs()), FAILED, "protocol", "0 certificates"),
+    "e06_two": (on("sen", lambda a: certs(a.issue(), a.authority.cert)), FAILED, "protocol",
             "2 certificates"),
-    "other-key": (on("sen", other_key), FAILED, "mismatch", "another public key"),
-    "untrusted": (on("sen", lambda a: certs(STRANGER.issue(a.csr.public_key()))), FAILED,
+    "e06_other_key": (on("sen", other_key), FAILED, "mismatch", "another public key"),
+    "e06_untrusted": (on("sen", lambda a: certs(STRANGER.issue(a.csr.public_key()))), FAILED,
                   "untrusted", "Somebody else's root.*add the CA"),
-    "expired": (on("sen", lambda a: certs(a.issue(start=-9 * DAY, life=5 * DAY))), FAILED,
+    "e06_expired": (on("sen", lambda a: certs(a.issue(start=-9 * DAY, life=5 * DAY))), FAILED,
                 "untrusted", r"expired \d{4}"),
-    "a-ca": (on("sen", a_ca), FAILED, "mismatch", "CA:TRUE"),
-    "too-large": (on("sen", body(b"x" * 200000)), FAILED, "too-large", "65536|64|max_body"),
-    "crts-garbage": (on("crts", body(b"garbage")), FAILED, "malformed", "/crts.*not PKCS#7"),
-    "crts-none": (on("crts", lambda a: Answer(205, pki.certs_only())), FAILED, "protocol",
+    "e06_a_ca": (on("sen", a_ca), FAILED, "mismatch", "CA:TRUE"),
+    "z01_too_large": (on("sen", body(b"x" * 200000)), FAILED, "too-large", "65536|64|max_body"),
+    "c11_crts_garbage": (on("crts", body(b"garbage")), FAILED, "malformed", "/crts.*not PKCS#7"),
+    "c11_crts_none": (on("crts", lambda a: Answer(205, pki.certs_only())), FAILED, "protocol",
                   "/crts"),
-    "crts-leaf": (on("crts", lambda a: Answer(205, pki.certs_only(
+    "c08_c11_crts_leaf": (on("crts", lambda a: Answer(205, pki.certs_only(
         a.authority.issue(pki.new_key().public_key(), "no CA")))), FAILED, "untrusted", "CA"),
     "silence": (on("sen", lambda a: rogue.SILENCE), harness.UNREACHABLE, "timeout", "localhost"),
     "noise": (on("sen", lambda a: b"\xff\xff\xff"), harness.UNREACHABLE, "timeout", "localhost"),
@@ -129,6 +129,8 @@ class Answers(harness.ClassSite):
                 self.assertRegex(shown["last_error"], text)
                 self.assertTrue(shown["last_error"].isprintable(), shown["last_error"])
                 self.assertFalse(self.shared.current(label).exists())
+                if "c11" in label:
+                    self.assertNotIn(("sen", label), self.server.requests)
                 self.assertIsNone(self.shared.daemon.popen.poll())
 
     def test_unusual_but_legal(self):
@@ -138,7 +140,7 @@ class Answers(harness.ClassSite):
                 self.assertEqual(done.status, harness.DONE, done)
                 self.shared.assert_consistent(label)
 
-    def test_pending(self):
+    def test_d04_pending(self):
         done = self.shared.estc("enroll", "pending")
         self.assertEqual(done.status, harness.WORKING, done)
         shown = self.shared.wait_state("pending", "pending")
@@ -149,7 +151,7 @@ class Answers(harness.ClassSite):
         self.shared.wait_state("renewal", "valid")
         before = self.shared.show("renewal")["certificate"]
         folder = self.shared.current("renewal").resolve()
-        for label in ("forbidden", "garbage", "two", "other-key", "untrusted", "expired"):
+        for label in ("f11_forbidden", "garbage", "e06_two", "e06_other_key", "e06_untrusted", "e06_expired"):
             behaviour = CASES[label][0]
             self.__class__.renewal = staticmethod(
                 lambda asked, b=behaviour: b(rogue.Asked("sen", **{

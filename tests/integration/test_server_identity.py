@@ -87,7 +87,7 @@ class ServerIdentity(harness.ClassSite):
     def test_good(self):
         self.assert_enrolled("good")
 
-    def test_good_by_address(self):
+    def test_s04_good_by_address(self):
         self.assert_enrolled("address")
 
     def test_good_by_a_chain(self):
@@ -103,25 +103,25 @@ class ServerIdentity(harness.ClassSite):
         self.assert_fails("unknown-host", harness.UNREACHABLE, ["unreachable"],
                           r"no-such-host\.invalid")
 
-    def test_wrong_name(self):
+    def test_s04_wrong_name(self):
         self.assert_untrusted("wrong-name", "localhost", "subjectAltName|other.example")
 
-    def test_the_common_name_does_not_count(self):
+    def test_s04_the_common_name_does_not_count(self):
         self.assert_untrusted("cn-only", "localhost")
 
-    def test_expired(self):
+    def test_s07_expired(self):
         self.assert_untrusted("expired", "expired", r"\d{4}-\d\d-\d\d")
 
-    def test_not_yet_valid_suspects_the_clock(self):
+    def test_s07_not_yet_valid_suspects_the_clock(self):
         self.assert_untrusted("early", "not yet valid|not valid before", "clock")
 
-    def test_unknown_ca(self):
+    def test_s01_unknown_ca(self):
         self.assert_untrusted("stranger", "Somebody else's root|trust")
 
-    def test_missing_intermediate(self):
+    def test_s01_missing_intermediate(self):
         self.assert_untrusted("broken-chain", "issuer|chain|Site intermediate")
 
-    def test_certificate_for_clients_only(self):
+    def test_s01_certificate_for_clients_only(self):
         self.assert_untrusted("not-a-server")
 
     def test_rsa_where_not_allowed(self):
@@ -130,7 +130,7 @@ class ServerIdentity(harness.ClassSite):
         self.assertNotEqual(shown["last_result"], "ok")
         self.assertIn("RSA", shown["last_error"])
 
-    def test_plain_coap(self):
+    def test_t01_plain_coap(self):
         self.assert_fails("plain", harness.UNREACHABLE, ["unreachable", "timeout"], "localhost")
         # Nothing but DTLS records has gone there.
         for datagram in self.servers["plain"].datagrams:

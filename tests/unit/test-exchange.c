@@ -67,6 +67,17 @@ SCRIPT(wrong_token) {
     net_send(ssl, &m);
 }
 
+SCRIPT(wrong_mid_then_right) {
+    UNUSED;
+    struct net_coap m;
+    if (!is_request(q))
+        return;
+    net_coap_begin(&m, NET_ACK, CONTENT, q->mid ^ 0x55, q->token, q->token_len);
+    net_coap_payload(&m, "wrong", 5);
+    net_send(ssl, &m);
+    answer(ssl, q, CONTENT, "hello");
+}
+
 SCRIPT(wrong_token_then_right) {
     UNUSED;
     struct net_coap m;
@@ -225,6 +236,7 @@ static const struct scene scenes[] = {
     {"silence", silence, 5, 0, 0, ESTC_E_TIMEOUT, 0, 0, "POST /.well-known/est/crts", 1},
     {"wrong_token", wrong_token, 0, 0, 0, ESTC_E_TIMEOUT, 0, 0, "no usable answer", 1},
     {"wrong_token_then_right", wrong_token_then_right, 0, 0, 2, 0, 205, 0, "hello", 2},
+    {"t14_wrong_mid_then_right", wrong_mid_then_right, 0, 0, 2, 0, 205, 0, "hello", 2},
     {"r08_garbage_then_right", garbage_then_right, 0, 0, 2, 0, 205, 0, "hello", 2},
     {"answer_repeated", answers_twice, 0, 0, 3, 0, 205, 0, "hello", 3},
     {"reset", resets, 0, 0, 0, ESTC_E_PROTOCOL, 0, 0, "reset the exchange", 1},

@@ -100,10 +100,31 @@ static void u10_what_others_write(void **state) {
 static void broken_texts_are_refused(void **state) {
     (void)state;
     static const char *const rows[] = {
-        "x", "<", "<a", "a>", "<a>x", "<a><b>", "<a>,", ",<a>", "<a>,,<b>", "<a>;", "<a>;;rt=x",
-        "<a>;=x", "<a>;rt=\"x", "<a>;rt=\"x\\", "<a>;rt=\"x\\\"", "<a>;rt=x\"y\"", "<a>;rt=<x>",
-        "<a<b>>", "<a\nb>", "<a>;rt=\"x\ny\"", "<a>;rt=\"\\\n\"", "<a>;r\x01t=x", "<a>;rt=x\x7f",
-        "<a>;\"rt\"=x", "{\"links\":[]}",
+        "x",
+        "<",
+        "<a",
+        "a>",
+        "<a>x",
+        "<a><b>",
+        "<a>,",
+        ",<a>",
+        "<a>,,<b>",
+        "<a>;",
+        "<a>;;rt=x",
+        "<a>;=x",
+        "<a>;rt=\"x",
+        "<a>;rt=\"x\\",
+        "<a>;rt=\"x\\\"",
+        "<a>;rt=x\"y\"",
+        "<a>;rt=<x>",
+        "<a<b>>",
+        "<a\nb>",
+        "<a>;rt=\"x\ny\"",
+        "<a>;rt=\"\\\n\"",
+        "<a>;r\x01t=x",
+        "<a>;rt=x\x7f",
+        "<a>;\"rt\"=x",
+        "{\"links\":[]}",
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         if (count(rows[i], strlen(rows[i]), NULL) != ESTC_E_MALFORMED)

@@ -103,7 +103,8 @@ static void k04_k06_other_encodings(void **state) {
         assert_part(&m, 0, 284, "hi", 2);
         assert_part(&m, 1, 281, "y", 1);
     }
-    _cleanup(multipart_clear) struct multipart m = decode(BYTES("\x84\x00\x40\x19\xff\xff\x5f\xff"));
+    _cleanup(multipart_clear) struct multipart m =
+        decode(BYTES("\x84\x00\x40\x19\xff\xff\x5f\xff"));
     assert_part(&m, 0, 0, "", 0);
     assert_part(&m, 1, 65535, "", 0);
 }
