@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* est-registrar: its arguments and its commands. */
-#include <errno.h>
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -11,46 +10,28 @@
 #include "base/text.h"
 #include "common/exitcode.h"
 #include "common/journal.h"
+#include "common/service.h"
 #include "config.h"
 #include "init.h"
 #include "serve.h"
 
-static const char usage[] =
-    "Usage: est-registrar [-c FILE] [-n]\n"
-    "       est-registrar init DIR [--name HOST]... [--device NAME]... [--lifetime DURATION]\n"
-    "       est-registrar device DIR NAME\n"
-    "An EST-coaps server (RFC 9148) with a local CA.\n"
-    "\n"
-    "  -c, --config=FILE   read this configuration (default " CONFIG_DEFAULT_FILE ")\n"
-    "  -n, --check         check the configuration and the files that it names, and exit\n"
-    "  -h, --help          print this\n"
-    "  -V, --version       print the version\n"
-    "\n"
-    "init makes a CA, a server certificate, a birth certificate for each device and a\n"
-    "configuration in a new folder:\n"
-    "      --name=HOST         a name or address of the server, beside localhost\n"
-    "      --device=NAME       a first device (default gateway-1)\n"
-    "      --lifetime=DURATION of issued certificates (default 90d)\n"
-    "device makes one more birth certificate in such a folder.\n"
-    "\n"
-    "See est-registrar(8), est-registrar.conf(5).\n";
-
-static int run(const char *path, bool check_only) {
-    struct conf_errors errors = {0};
-    struct config *config = NULL;
-    int rc = config_load(path, &config, &errors);
-    for (char *const *line = errors.lines; line && *line; line++)
-        fprintf(stderr, "est-registrar: %s\n", *line);
-    conf_errors_clear(&errors);
-    if (rc == -ENOMEM)
-        fputs("est-registrar: out of memory\n", stderr);
-    if (rc)
-        return rc == ESTC_E_CONFIG ? EXIT_CONFIG_TEXT : EXIT_FAILED;
-    journal_open("est-registrar", (enum estc_log_level)config->log_level);
-    int code = check_only ? serve_check(config) : serve_run(config);
-    config_free(config);
-    return code;
-}
+static const struct service about = {
+    .name = "est-registrar",
+    .synopsis =
+        "Usage: est-registrar [-c FILE] [-n]\n"
+        "       est-registrar init DIR [--name HOST]... [--device NAME]... [--lifetime DURATION]\n"
+        "       est-registrar device DIR NAME\n"
+        "An EST-coaps server (RFC 9148) with a local CA.\n",
+    .more = "init makes a CA, a server certificate, a birth certificate for each device and a\n"
+            "configuration in a new folder:\n"
+            "      --name=HOST         a name or address of the server, beside localhost\n"
+            "      --device=NAME       a first device (default gateway-1)\n"
+            "      --lifetime=DURATION of issued certificates (default 90d)\n"
+            "device makes one more birth certificate in such a folder.\n"
+            "\n"
+            "See est-registrar(8), est-registrar.conf(5).\n",
+    .config_file = CONFIG_DEFAULT_FILE,
+};
 
 /* --- making a site --- */
 
@@ -94,11 +75,6 @@ static int fail(const struct estc_error *err) {
     return EXIT_FAILED;
 }
 
-static int bad_usage(const char *text) {
-    fprintf(stderr, "est-registrar: %s; see est-registrar --help\n", text);
-    return EXIT_BAD_USAGE;
-}
-
 static int make_site(const char *dir, char **names, char **devices, const char *lifetime) {
     const struct init_options options = {
         .dir = dir,
@@ -108,7 +84,7 @@ static int make_site(const char *dir, char **names, char **devices, const char *
     };
     struct estc_error err = {0};
     if (init_check(&options, &err))
-        return bad_usage(err.text);
+        return service_bad_usage(&about, "%s", err.text);
     if (init_site(&options, &err))
         return fail(&err);
     print_site(&options);
@@ -134,14 +110,14 @@ static int command_init(int argc, char **argv) {
         else if (c == 'L')
             lifetime = optarg;
         else
-            code = c == 'h' ? (fputs(usage, stdout), EXIT_DONE) : EXIT_BAD_USAGE;
+            code = c == 'h' ? (service_help(&about), EXIT_DONE) : EXIT_BAD_USAGE;
     }
     if (!devices)
         rc |= text_list_add(&devices, "gateway-1");
     if (code < 0 && rc)
         code = EXIT_FAILED;
     if (code < 0 && argc - optind != 1)
-        code = bad_usage("init takes one folder");
+        code = service_bad_usage(&about, "init takes one folder");
     if (code < 0)
         code = make_site(argv[optind], names, devices, lifetime);
     text_list_free(names);
@@ -151,11 +127,11 @@ static int command_init(int argc, char **argv) {
 
 static int command_device(int argc, char **argv) {
     if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        fputs(usage, stdout);
+        service_help(&about);
         return EXIT_DONE;
     }
     if (argc != 3)
-        return bad_usage("device takes a folder and a name");
+        return service_bad_usage(&about, "device takes a folder and a name");
     struct estc_error err = {0};
     if (init_device(argv[1], argv[2], &err))
         return fail(&err);
@@ -163,7 +139,7 @@ static int command_device(int argc, char **argv) {
     return EXIT_DONE;
 }
 
-/* --- arguments --- */
+/* --- the whole --- */
 
 static const struct {
     const char *name;
@@ -171,31 +147,22 @@ static const struct {
 } commands[] = {{"init", command_init}, {"device", command_device}};
 
 int main(int argc, char **argv) {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"check", no_argument, NULL, 'n'},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},
-        {NULL, 0, NULL, 0},
-    };
+    struct service_options options;
+    int code;
+    service_begin();
     for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);
-    const char *path = CONFIG_DEFAULT_FILE;
-    bool check_only = false;
-    for (int c; (c = getopt_long(argc, argv, "c:nhV", options, NULL)) != -1;) {
-        if (c == 'c') {
-            path = optarg;
-        } else if (c == 'n') {
-            check_only = true;
-        } else if (c == 'h' || c == 'V') {
-            fputs(c == 'h' ? usage : "est-registrar " ESTC_VERSION "\n", stdout);
-            return EXIT_DONE;
-        } else {
-            return EXIT_BAD_USAGE; /* getopt has said what is wrong */
-        }
-    }
-    if (optind < argc)
-        return bad_usage("there are the commands init and device, and options");
-    return run(path, check_only);
+    if (!service_options(&about, argc, argv, &options, &code))
+        return code;
+    struct conf_errors errors = {0};
+    struct config *config = NULL;
+    int rc = config_load(options.config_file, &config, &errors);
+    code = service_config_read(&about, rc, &errors);
+    if (code != EXIT_DONE)
+        return code;
+    journal_open(about.name, (enum estc_log_level)config->log_level);
+    code = options.check ? serve_check(config) : serve_run(config);
+    config_free(config);
+    return code;
 }

@@ -6,8 +6,6 @@
 #include "serve.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,6 +24,7 @@
 #include "common/exitcode.h"
 #include "common/journal.h"
 #include "common/pem.h"
+#include "common/service.h"
 #include "registrar.h"
 
 /* --- who the registrar is --- */
@@ -101,19 +100,8 @@ static int open_listener(const struct config *config, const struct registrar *re
 }
 
 static int add_sources(sd_event *event, struct estc_listener *listener) {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
     sd_event_source *io = NULL;
-    int rc = sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
-    if (rc >= 0)
-        rc = sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL);
-    if (rc >= 0)
-        rc = sd_event_add_signal(event, NULL, SIGINT, NULL, NULL);
-    if (rc >= 0)
-        rc = sd_event_add_signal(event, NULL, SIGHUP, on_hup, NULL);
+    int rc = service_watch(event, on_hup, NULL);
     if (rc >= 0)
         rc =
             sd_event_add_io(event, &io, estc_listener_fd(listener), EPOLLIN, on_readable, listener);
@@ -123,8 +111,6 @@ static int add_sources(sd_event *event, struct estc_listener *listener) {
     if (rc >= 0)
         rc = sd_event_source_set_floating(io, true);
     sd_event_source_unref(io);
-    if (rc >= 0)
-        rc = sd_event_set_watchdog(event, true);
     return rc < 0 ? rc : 0;
 }
 

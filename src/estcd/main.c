@@ -1,14 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* estcd: reads its arguments, wires manager and control together, and runs the loop. */
-#include <errno.h>
-#include <fcntl.h>
-#include <getopt.h>
-#include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
@@ -16,27 +9,20 @@
 #include "base/cleanup.h"
 #include "common/exitcode.h"
 #include "common/journal.h"
+#include "common/service.h"
 #include "config.h"
 #include "control.h"
 #include "manager.h"
 #include "sandbox.h"
 
-static const char usage[] =
-    "Usage: estcd [-c FILE] [-n]\n"
-    "Keeps certificates alive: enrolls over EST-coaps (RFC 9148) and renews in time.\n"
-    "\n"
-    "  -c, --config=FILE   read this configuration (default " CONFIG_DEFAULT_FILE ")\n"
-    "  -n, --check         check the configuration and the files that it names, and exit\n"
-    "  -h, --help          print this\n"
-    "  -V, --version       print the version\n"
-    "\n"
-    "SIGHUP reads the configuration again; SIGTERM and SIGINT end the daemon.\n"
-    "See estcd(8), estcd.conf(5), estc(1).\n";
-
-static void print_errors(const struct conf_errors *errors) {
-    for (char *const *line = errors->lines; line && *line; line++)
-        fprintf(stderr, "estcd: %s\n", *line);
-}
+static const struct service about = {
+    .name = "estcd",
+    .synopsis = "Usage: estcd [-c FILE] [-n]\n"
+                "Keeps certificates alive: enrolls over EST-coaps (RFC 9148) and renews in time.\n",
+    .more = "SIGHUP reads the configuration again; SIGTERM and SIGINT end the daemon.\n"
+            "See estcd(8), estcd.conf(5), estc(1).\n",
+    .config_file = CONFIG_DEFAULT_FILE,
+};
 
 /* -n: the text is sound; now the files, of every identity. */
 static int check_files(const struct config *config) {
@@ -65,35 +51,6 @@ static int on_hup(sd_event_source *source, const struct signalfd_siginfo *si, vo
     return 0;
 }
 
-/* What is opened later must not take the place of a standard stream that is closed: whatever is
- * printed would land in it. */
-static void open_streams(void) {
-    int fd = open("/dev/null", O_RDWR);
-    while (fd >= 0 && fd <= STDERR_FILENO)
-        fd = open("/dev/null", O_RDWR);
-    if (fd >= 0)
-        close(fd);
-}
-
-/* Signals come through the loop; SIGCHLD has to be blocked for the loop to watch children. */
-static int add_signals(sd_event *event, struct manager *manager) {
-    sigset_t set;
-    sigemptyset(&set);
-    const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
-    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-        sigaddset(&set, signals[i]);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-        return -errno;
-    int rc = sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL);
-    if (rc >= 0)
-        rc = sd_event_add_signal(event, NULL, SIGINT, NULL, NULL);
-    if (rc >= 0)
-        rc = sd_event_add_signal(event, NULL, SIGHUP, on_hup, manager);
-    if (rc >= 0)
-        rc = sd_event_set_watchdog(event, true);
-    return rc < 0 ? rc : 0;
-}
-
 CLEANUP_DEFINE(sd_event *, event_freep, sd_event_unref);
 CLEANUP_DEFINE(struct manager *, manager_freep, manager_free);
 CLEANUP_DEFINE(struct control *, control_freep, control_free);
@@ -118,7 +75,7 @@ static int run(const char *path, struct config *config) {
         journal_error("%s", err.text);
         return EXIT_FAILED;
     }
-    rc = add_signals(event, manager);
+    rc = service_watch(event, on_hup, manager);
     if (rc) {
         journal_error("cannot watch signals: %s", strerror(-rc));
         return EXIT_FAILED;
@@ -135,47 +92,22 @@ static int run(const char *path, struct config *config) {
 }
 
 int main(int argc, char **argv) {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"check", no_argument, NULL, 'n'},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},
-        {NULL, 0, NULL, 0},
-    };
-    const char *path = CONFIG_DEFAULT_FILE;
-    bool check = false;
-    open_streams();
-    signal(SIGPIPE, SIG_IGN); /* a reader of our log that goes away is no reason to end */
-    for (int c; (c = getopt_long(argc, argv, "c:nhV", options, NULL)) != -1;) {
-        if (c == 'c') {
-            path = optarg;
-        } else if (c == 'n') {
-            check = true;
-        } else if (c == 'h' || c == 'V') {
-            fputs(c == 'h' ? usage : "estcd " ESTC_VERSION "\n", stdout);
-            return EXIT_DONE;
-        } else {
-            return EXIT_BAD_USAGE; /* getopt has said what is wrong */
-        }
-    }
-    if (optind < argc) {
-        fprintf(stderr, "estcd: '%s' is one argument too many; see estcd --help\n", argv[optind]);
-        return EXIT_BAD_USAGE;
-    }
+    struct service_options options;
+    int code;
+    service_begin();
+    if (!service_options(&about, argc, argv, &options, &code))
+        return code;
     struct conf_errors errors = {0};
     struct config *config = NULL;
-    int rc = config_load(path, &config, &errors);
-    print_errors(&errors);
-    conf_errors_clear(&errors);
-    if (rc == -ENOMEM)
-        fputs("estcd: out of memory\n", stderr);
-    if (rc)
-        return rc == ESTC_E_CONFIG ? EXIT_CONFIG_TEXT : EXIT_FAILED;
-    if (check) {
-        int code = check_files(config);
+    int rc = config_load(options.config_file, &config, &errors);
+    code = service_config_read(&about, rc, &errors);
+    if (code != EXIT_DONE)
+        return code;
+    if (options.check) {
+        code = check_files(config);
         config_free(config);
         return code;
     }
-    journal_open("estcd", (enum estc_log_level)config->log_level);
-    return run(path, config);
+    journal_open(about.name, (enum estc_log_level)config->log_level);
+    return run(options.config_file, config);
 }

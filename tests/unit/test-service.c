@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the daemons' command lines take, and what they exit with. */
+#include "support.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <unistd.h>
+
+#include "common/service.h"
+
+static const struct service about = {
+    .name = "thing", .synopsis = "", .more = "", .config_file = "/etc/thing.conf"};
+
+/* The exit code, or -1 to go on. */
+static int options(struct service_options *out, char **argv) {
+    int argc = 0, code = -2;
+    while (argv[argc])
+        argc++;
+    optind = 0; /* getopt begins anew */
+    return service_options(&about, argc, argv, out, &code) ? -1 : code;
+}
+#define OPTIONS(out, ...) options(out, (char *[]){(char[]){"thing"}, ##__VA_ARGS__, NULL})
+#define WORD(text) ((char[]){text})
+
+static void the_command_line_is_read(void **state) {
+    (void)state;
+    struct service_options said = {0};
+    assert_int_equal(OPTIONS(&said), -1);
+    assert_string_equal(said.config_file, "/etc/thing.conf");
+    assert_false(said.check);
+    assert_int_equal(OPTIONS(&said, WORD("-n"), WORD("-c"), WORD("a.conf")), -1);
+    assert_string_equal(said.config_file, "a.conf");
+    assert_true(said.check);
+    assert_int_equal(OPTIONS(&said, WORD("--config=b.conf")), -1);
+    assert_string_equal(said.config_file, "b.conf");
+    assert_false(said.check);
+}
+
+static void what_is_no_option_is_bad_usage(void **state) {
+    (void)state;
+    struct service_options said = {.config_file = "untouched"};
+    assert_int_equal(OPTIONS(&said, WORD("-x")), EXIT_BAD_USAGE);
+    assert_int_equal(OPTIONS(&said, WORD("-c")), EXIT_BAD_USAGE);
+    assert_int_equal(OPTIONS(&said, WORD("-n"), WORD("more")), EXIT_BAD_USAGE);
+    assert_string_equal(said.config_file, "untouched");
+    assert_false(said.check);
+}
+
+static void errors_of_the_configuration_decide_the_exit_code(void **state) {
+    (void)state;
+    const struct conf_origin where = {.file = (char[]){"a.conf"}, .line = 1};
+    struct conf_errors errors = {0};
+    assert_int_equal(service_config_read(&about, 0, &errors), EXIT_DONE);
+    assert_int_equal(service_config_read(&about, -ENOMEM, &errors), EXIT_FAILED);
+    conf_error(&errors, &where, "key: wrong");
+    assert_int_equal(service_config_read(&about, ESTC_E_CONFIG, &errors), EXIT_CONFIG_TEXT);
+    assert_false(conf_errors_any(&errors));
+}
+
+/* A descriptor that is opened later is never 0, 1 or 2, whatever was closed before. */
+static void closed_streams_are_filled(void **state) {
+    (void)state;
+    int in = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 10);
+    close(STDIN_FILENO);
+    service_begin();
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    assert_true(fd > STDERR_FILENO);
+    close(fd);
+    if (in >= 0) {
+        dup2(in, STDIN_FILENO);
+        close(in);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_command_line_is_read),
+        cmocka_unit_test(what_is_no_option_is_bad_usage),
+        cmocka_unit_test(errors_of_the_configuration_decide_the_exit_code),
+        cmocka_unit_test(closed_streams_are_filled),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
