@@ -134,3 +134,20 @@ def certs_only(*certs):
     signed = tlv(0x30, tlv(0x02, b"\x01"), tlv(0x31), tlv(0x30, OID_DATA),
                  tlv(0xa0, *ders), tlv(0x31))
     return tlv(0x30, OID_SIGNED_DATA, tlv(0xa0, signed))
+
+
+def parts(der):
+    """The elements inside of a DER element, each with its header."""
+    def header(at):
+        length, size = der[at + 1], 0
+        if length & 0x80:
+            size = length & 0x7f
+            length = int.from_bytes(der[at + 2:at + 2 + size], "big")
+        return at + 2 + size, length
+    at, length = header(0)
+    end, found = at + length, []
+    while at < end:
+        begin, length = header(at)
+        found.append(der[at:begin + length])
+        at = begin + length
+    return found
