@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """DTLS 1.2 by pyOpenSSL: memory BIOs on one side, UDP sockets on the other."""
+import dataclasses
 import select
 import socket
 import time
 
 from OpenSSL import SSL
+from OpenSSL.crypto import FILETYPE_ASN1, dump_certificate
 
 MTU = 1400
 ALERT, HANDSHAKE, APPLICATION_DATA = 21, 22, 23
@@ -33,6 +35,49 @@ def record(kind, content, epoch=0, number=0):
     """A record of DTLS 1.2 as it goes on the wire, neither encrypted nor authenticated."""
     return (bytes([kind, 0xfe, 0xfd]) + epoch.to_bytes(2, "big") + number.to_bytes(6, "big") +
             len(content).to_bytes(2, "big") + content)
+
+
+@dataclasses.dataclass
+class Hello:
+    """A ClientHello: version, suites and extensions (number -> content)."""
+    version: int
+    suites: list
+    extensions: dict
+
+    @classmethod
+    def read(cls, datagram):
+        """None when the datagram does not begin one."""
+        if datagram[0] != HANDSHAKE or datagram[13] != 1:
+            return None
+        body = datagram[25:25 + int.from_bytes(datagram[22:25], "big")]
+        at = 34
+        for _ in range(2):  # session id, cookie
+            at += 1 + body[at]
+        suites, at = vector(body, at, 2)
+        _, at = vector(body, at, 1)
+        rest, _ = vector(body, at, 2)
+        extensions, at = {}, 0
+        while at < len(rest):
+            content, end = vector(rest, at + 2, 2)
+            extensions[number(rest[at:at + 2])] = content
+            at = end
+        return cls(number(body[:2]), numbers(suites), extensions)
+
+
+def number(data):
+    return int.from_bytes(data, "big")
+
+
+def numbers(data):
+    """A row of 16-bit numbers."""
+    return [number(data[at:at + 2]) for at in range(0, len(data), 2)]
+
+
+def vector(data, at, size):
+    """What stands behind a length of so many bytes, and where it ends."""
+    begin = at + size
+    end = begin + number(data[at:begin])
+    return data[begin:end], end
 
 
 class Endpoint:
@@ -84,6 +129,11 @@ class Endpoint:
         finally:
             self.flush()
         return messages
+
+    def peer_certificate(self):
+        """DER, None without one."""
+        cert = self.connection.get_peer_certificate()
+        return cert and dump_certificate(FILETYPE_ASN1, cert)
 
     def write(self, message):
         self.connection.send(message)

@@ -23,7 +23,9 @@ def name(common_name):
 
 
 def san(text):
-    """ "localhost" or an address -> a GeneralName"""
+    """ "localhost" or an address -> a GeneralName; one that is one already stays"""
+    if isinstance(text, x509.GeneralName):
+        return text
     try:
         return x509.IPAddress(ipaddress.ip_address(text))
     except ValueError:

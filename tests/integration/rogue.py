@@ -37,6 +37,7 @@ class Asked:
     body: bytes
     authority: pki.Authority
     content_format: int = None
+    certificate: bytes = None  # the client's, DER
 
     @property
     def csr(self):
@@ -100,7 +101,7 @@ class Session:
                 if block1.more:
                     self.reply(message, 231, options)
                     return
-            self.answer = self.server.ask(message, self.body)
+            self.answer = self.server.ask(message, self.body, self.endpoint.peer_certificate())
         if self.answer is SILENCE:
             return
         if isinstance(self.answer, bytes):
@@ -140,19 +141,21 @@ class Server:
         self.requests = []  # (op, label)
         self.empty = []  # (type, message id) of the clients' empty messages
         self.messages = []  # (session, message) of the requests, block by block
+        self.hellos = []
+        self.longest = 0  # datagram
         self.errors = []
         self.stopping = False
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
-    def ask(self, message, body):
+    def ask(self, message, body, certificate):
         path = message.path
         op = path[-1] if path else ""
         label = path[-2] if len(path) == 4 else ""
         self.requests.append((op, label))
         behaviour = self.behaviours.get(label, honest)
         return behaviour(Asked(op, label, body, self.authority,
-                               message.number(coap.CONTENT_FORMAT)))
+                               message.number(coap.CONTENT_FORMAT), certificate))
 
     def run(self):
         sessions = {}
@@ -161,7 +164,9 @@ class Server:
                 datagram, address = self.socket.recvfrom(65535)
             except (TimeoutError, ConnectionError):
                 continue
-            # A ClientHello with epoch 0 and record 0 begins anew.
+            self.longest = max(self.longest, len(datagram))
+            if hello := dtls.Hello.read(datagram):
+                self.hellos.append(hello)
             if address not in sessions:
                 sessions[address] = Session(self, address)
             try:
