@@ -256,6 +256,16 @@ void dtls_process(struct dtls *dtls) {
     coap_io_process(dtls->coap, COAP_IO_NO_WAIT);
 }
 
+/* The first Finished message of the handshake: the client's, or the server's in a resumed one. */
+size_t dtls_binding(const SSL *ssl, unsigned char out[static ESTC_BINDING_MAX]) {
+    SSL *s = (SSL *)(uintptr_t)ssl; /* reading it needs no const in OpenSSL 3.0 */
+    if (SSL_get_extms_support(s) != 1)
+        return 0;
+    bool ours = SSL_is_server(ssl) == (SSL_session_reused(ssl) == 1);
+    return ours ? SSL_get_finished(ssl, out, ESTC_BINDING_MAX)
+                : SSL_get_peer_finished(ssl, out, ESTC_BINDING_MAX);
+}
+
 coap_session_t *dtls_connect(struct dtls *dtls, const coap_address_t *peer) {
     coap_dtls_pki_t pki = dtls_pki(dtls);
     return coap_new_client_session_pki(dtls->coap, NULL, peer, COAP_PROTO_DTLS, &pki);

@@ -10,6 +10,7 @@
 
 #include <estc/coaps.h>
 #include <estc/error.h>
+#include <estc/transport.h>
 #include <estc/trust.h>
 
 #include "base/cleanup.h"
@@ -36,6 +37,10 @@ struct verdict *dtls_verdict(struct dtls *dtls);
 
 /* coap_io_process() without waiting, and without errors of OpenSSL that others left behind. */
 void dtls_process(struct dtls *dtls);
+
+/* tls-unique (RFC 5929 section 3.1) of a handshake that is over, from either end; 0 bytes when it
+ * was one without extended master secret. */
+size_t dtls_binding(const SSL *ssl, unsigned char out[static ESTC_BINDING_MAX]);
 
 /* Sends the first datagram of a handshake, from a fresh port; NULL on failure. */
 coap_session_t *dtls_connect(struct dtls *dtls, const coap_address_t *peer);

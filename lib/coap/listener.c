@@ -62,7 +62,8 @@ static const char *listener_address(coap_session_t *session, char *text) {
 
 static void listener_add_peer(struct estc_listener *l, coap_session_t *session) {
     char address[RESOLVE_TEXT_MAX];
-    X509 *cert = SSL_get1_peer_certificate(coap_session_get_tls(session, NULL));
+    const SSL *ssl = coap_session_get_tls(session, NULL);
+    X509 *cert = SSL_get1_peer_certificate(ssl);
     if (!cert)
         return; /* the handshake demands one */
     struct peer *peer = peer_new(cert, listener_address(session, address), l->max_body);
@@ -70,6 +71,7 @@ static void listener_add_peer(struct estc_listener *l, coap_session_t *session) 
         X509_free(cert);
         return;
     }
+    peer->binding.len = dtls_binding(ssl, peer->binding.data);
     peer->next = l->peers;
     if (l->peers)
         l->peers->prev = peer;

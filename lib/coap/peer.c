@@ -165,7 +165,11 @@ static bool peer_ask(struct peer *p, const struct message *m, const char *path, 
         .payload = body,
         .payload_len = len,
     };
-    struct estc_peer who = {.cert = p->cert, .address = p->address};
+    struct estc_peer who = {
+        .cert = p->cert,
+        .address = p->address,
+        .binding = p->binding.len > 0 ? &p->binding : NULL,
+    };
     estc_response_clear(&p->down);
     if (!peer_key_set(&p->down_key, m, path))
         return false;

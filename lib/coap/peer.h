@@ -27,6 +27,7 @@ struct peer {
     struct peer *prev, *next; /* the listener's list */
     X509 *cert;
     char *address;
+    struct estc_binding binding; /* len 0: none */
     struct replay replay;
     /* One body on its way up, one answer on its way down: a client sends one request at a time. */
     struct block_assembly up;

@@ -147,6 +147,7 @@ static int session_start(struct session *s, struct estc_error *err) {
     coap_context_set_block_mode(coap, 0);
     s->state = SESSION_HANDSHAKE;
     s->began = clock_boot_ms();
+    s->connection++;
     return 0;
 }
 
@@ -276,13 +277,44 @@ static int session_op_connect(struct estc_transport *t, const struct estc_wait *
     return session_connect((struct session *)t, wait, err);
 }
 
+/* libcoap's SSL object, whose handshake ended with the connection coming up. */
+static int session_op_binding(struct estc_transport *t, struct estc_binding *out,
+                              struct estc_error *err) {
+    struct session *s = (struct session *)t;
+    if (s->state != SESSION_UP)
+        return estc_error_set(err, ESTC_E_UNREACHABLE, "%s: not connected", s->name);
+    struct estc_binding binding = {.connection = s->connection};
+    binding.len = dtls_binding(coap_session_get_tls(s->coap, NULL), binding.data);
+    if (binding.len == 0)
+        return estc_error_set(
+            err, ESTC_E_PROTOCOL,
+            "%s: does not know extended master secret (RFC 7627), without which "
+            "no request can be bound to a connection; renew the server's software",
+            s->name);
+    *out = binding;
+    return 0;
+}
+
+static int session_check_bound(const struct session *s, const struct estc_binding *bound,
+                               struct estc_error *err) {
+    if (s->state == SESSION_UP && bound->len > 0 && bound->connection == s->connection)
+        return 0;
+    return estc_error_set(err, ESTC_E_STALE,
+                          "%s: the connection that the request is bound to is gone; build the "
+                          "request again",
+                          s->name);
+}
+
 static int session_op_request(struct estc_transport *t, const struct estc_request *request,
                               const struct estc_wait *wait, struct estc_response *response,
                               struct estc_error *err) {
     struct session *s = (struct session *)t;
-    for (bool again = request->method == ESTC_GET;; again = false) {
-        if (s->state == SESSION_UP)
-            session_drain(s);
+    if (s->state == SESSION_UP)
+        session_drain(s);
+    int bound = request->bound ? session_check_bound(s, request->bound, err) : 0;
+    if (bound)
+        return bound;
+    for (bool again = request->method == ESTC_GET && !request->bound;; again = false) {
         int r = session_connect(s, wait, err);
         if (!r)
             r = exchange_run(s, request, wait, response, err);
@@ -312,6 +344,7 @@ static void session_op_free(struct estc_transport *t) {
 static const struct estc_transport_ops session_ops = {
     .connect = session_op_connect,
     .request = session_op_request,
+    .binding = session_op_binding,
     .free = session_op_free,
 };
 

@@ -48,6 +48,7 @@ struct session {
     struct dtls *dtls;
     coap_session_t *coap; /* dtls's */
     int64_t began;        /* of the handshake, CLOCK_BOOTTIME */
+    uint64_t connection;  /* counts them; 0 before the first */
 
     uint64_t token; /* of the request under way; counts up (RFC 9175 section 4.2) */
     coap_mid_t mid; /* and its message id */

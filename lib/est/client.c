@@ -2,7 +2,8 @@
 /*
  * The client's side of the conversation, over a transport that it borrows. Straight down: one
  * request, one answer, judged and decoded. Asks for certs-only messages alone. Keeps no state
- * between calls but the path, never retries, and trusts nothing that it decodes.
+ * between calls but the path and the last channel binding, never retries, and trusts nothing that
+ * it decodes.
  */
 #include <estc/client.h>
 
@@ -18,10 +19,12 @@
 #include "base/cleanup_ossl.h"
 #include "base/text.h"
 #include "est/verdict.h"
+#include "pkix/csr.h"
 
 struct estc_client {
     struct estc_transport *transport; /* borrowed */
     char *base;                       /* root and label: "/.well-known/est/label" */
+    struct estc_binding binding;      /* len 0 before estc_client_challenge() */
 };
 
 int estc_client_new(const struct estc_client_options *options, struct estc_client **out,
@@ -55,10 +58,20 @@ int estc_client_connect(struct estc_client *client, const struct estc_wait *wait
     return client->transport->ops->connect(client->transport, wait, err);
 }
 
-/* One exchange; *certs is what a success brought, in a certs-only message. */
-static int client_ask(struct estc_client *client, const struct estc_op_info *op,
-                      const void *payload, size_t payload_len, const struct estc_wait *wait,
-                      int64_t *retry_after, STACK_OF(X509) * *certs, struct estc_error *err) {
+#define RESPONSE_NONE \
+    { .content_format = ESTC_FORMAT_NONE, .max_age = -1 }
+
+/* What goes up with a POST. */
+struct client_body {
+    const void *data;
+    size_t len;
+    const struct estc_binding *bound; /* that is in it, or NULL */
+};
+
+/* One exchange, not judged yet; body is NULL for a GET. */
+static int client_request(struct estc_client *client, const struct estc_op_info *op,
+                          const struct client_body *body, const struct estc_wait *wait,
+                          struct estc_response *response, struct estc_error *err) {
     _cleanup(freep) char *path = text_format("%s/%s", client->base, op->name);
     if (!path)
         return estc_error_set(err, -ENOMEM, "out of memory");
@@ -67,12 +80,19 @@ static int client_ask(struct estc_client *client, const struct estc_op_info *op,
         .path = path,
         .content_format = op->request_format,
         .accept = op->response_format,
-        .payload = payload,
-        .payload_len = payload_len,
+        .payload = body ? body->data : NULL,
+        .payload_len = body ? body->len : 0,
+        .bound = body ? body->bound : NULL,
     };
-    _cleanup(estc_response_clear) struct estc_response response = {
-        .content_format = ESTC_FORMAT_NONE, .max_age = -1};
-    int rc = client->transport->ops->request(client->transport, &request, wait, &response, err);
+    return client->transport->ops->request(client->transport, &request, wait, response, err);
+}
+
+/* *certs is what a success brought, in a certs-only message. */
+static int client_ask(struct estc_client *client, const struct estc_op_info *op,
+                      const struct client_body *body, const struct estc_wait *wait,
+                      int64_t *retry_after, STACK_OF(X509) * *certs, struct estc_error *err) {
+    _cleanup(estc_response_clear) struct estc_response response = RESPONSE_NONE;
+    int rc = client_request(client, op, body, wait, &response, err);
     if (!rc)
         rc = verdict(op, &response, retry_after, err);
     if (rc)
@@ -86,7 +106,7 @@ static int client_ask(struct estc_client *client, const struct estc_op_info *op,
 int estc_client_cacerts(struct estc_client *client, const struct estc_wait *wait,
                         STACK_OF(X509) * *out, struct estc_error *err) {
     _cleanup(sk_x509_freep) STACK_OF(X509) *certs = NULL;
-    int rc = client_ask(client, estc_op_info(ESTC_OP_CRTS), NULL, 0, wait, NULL, &certs, err);
+    int rc = client_ask(client, estc_op_info(ESTC_OP_CRTS), NULL, wait, NULL, &certs, err);
     if (rc)
         return rc;
     if (sk_X509_num(certs) == 0)
@@ -95,18 +115,53 @@ int estc_client_cacerts(struct estc_client *client, const struct estc_wait *wait
     return 0;
 }
 
+int estc_client_csrattrs(struct estc_client *client, const struct estc_wait *wait,
+                         struct estc_buf *der, struct estc_error *err) {
+    const struct estc_op_info *op = estc_op_info(ESTC_OP_ATT);
+    _cleanup(estc_response_clear) struct estc_response response = RESPONSE_NONE;
+    int rc = client_request(client, op, NULL, wait, &response, err);
+    if (rc || response.code == 404)
+        return rc;
+    rc = verdict(op, &response, NULL, err);
+    if (!rc && estc_buf_append(der, response.payload.data, response.payload.len))
+        rc = estc_error_set(err, -ENOMEM, "out of memory");
+    return rc;
+}
+
+/* RFC 7030 section 3.5, RFC 4648 section 4: padded, in one line. */
+int estc_client_challenge(struct estc_client *client, const struct estc_wait *wait,
+                          char **challenge, struct estc_error *err) {
+    struct estc_transport *transport = client->transport;
+    int rc = transport->ops->connect(transport, wait, err);
+    if (!rc)
+        rc = transport->ops->binding(transport, &client->binding, err);
+    if (rc)
+        return rc;
+    _cleanup(freep) char *text = malloc((client->binding.len + 2) / 3 * 4 + 1);
+    if (!text)
+        return estc_error_set(err, -ENOMEM, "out of memory");
+    EVP_EncodeBlock((unsigned char *)text, client->binding.data, (int)client->binding.len);
+    *challenge = TAKE(text);
+    return 0;
+}
+
 int estc_client_enroll(struct estc_client *client, enum estc_op op, const void *csr, size_t csr_len,
                        const struct estc_wait *wait, X509 **issued, int64_t *retry_after,
                        struct estc_error *err) {
     const struct estc_op_info *info = estc_op_info(op);
-    if (!info || info->method != ESTC_POST)
+    if (!info || info->method != ESTC_POST || info->response_format != ESTC_FORMAT_CERTS_ONLY)
         return estc_error_set(err, -EINVAL, "not an operation that enrolls");
     _cleanup(x509_req_freep) X509_REQ *request = NULL;
     int rc = estc_csr_parse(csr, csr_len, &request, err);
     if (rc)
         return rc;
+    const struct client_body body = {
+        .data = csr,
+        .len = csr_len,
+        .bound = csr_has_challenge(request) ? &client->binding : NULL,
+    };
     _cleanup(sk_x509_freep) STACK_OF(X509) *certs = NULL;
-    rc = client_ask(client, info, csr, csr_len, wait, retry_after, &certs, err);
+    rc = client_ask(client, info, &body, wait, retry_after, &certs, err);
     if (rc)
         return rc;
     /* RFC 7030 section 4.2.3: the issued certificate and no other. */

@@ -15,12 +15,15 @@ static const struct estc_op_info op_table[ESTC_OP_MAX_] = {
                      204},
     [ESTC_OP_SREN] = {"sren", "simplereenroll", ESTC_POST, ESTC_FORMAT_PKCS10,
                       ESTC_FORMAT_CERTS_ONLY, 204},
+    [ESTC_OP_SKG] = {"skg", "serverkeygen", ESTC_POST, ESTC_FORMAT_PKCS10, ESTC_FORMAT_MULTIPART,
+                     204},
+    [ESTC_OP_SKC] = {"skc", "serverkeygen", ESTC_POST, ESTC_FORMAT_PKCS10, ESTC_FORMAT_MULTIPART,
+                     204},
+    [ESTC_OP_ATT] = {"att", "csrattrs", ESTC_GET, ESTC_FORMAT_NONE, ESTC_FORMAT_CSRATTRS, 205},
 };
 
-/* Names of operations that are not in the table: a label of that name would hide a later one. */
-static const char *const op_foreign_names[] = {
-    "skg", "skc", "att", "serverkeygen", "csrattrs", "fullcmc",
-};
+/* RFC 7030's operation that has no form in coaps; a label of that name would only confuse. */
+static const char op_fullcmc[] = "fullcmc";
 
 #define LABEL_MAX 255 /* one Uri-Path option, RFC 7252 section 5.10 */
 
@@ -41,10 +44,7 @@ static bool is_operation_name(const char *name) {
     for (int i = 0; i < ESTC_OP_MAX_; i++)
         if (strcmp(name, op_table[i].name) == 0 || strcmp(name, op_table[i].long_name) == 0)
             return true;
-    for (size_t i = 0; i < sizeof(op_foreign_names) / sizeof(op_foreign_names[0]); i++)
-        if (strcmp(name, op_foreign_names[i]) == 0)
-            return true;
-    return false;
+    return strcmp(name, op_fullcmc) == 0;
 }
 
 int estc_label_check(const char *label, struct estc_error *err) {

@@ -14,23 +14,27 @@
 #include "pkix/csr.h"
 #include "pkix/ossl.h"
 
+#define CSR_CHALLENGE_MAX 255 /* RFC 2985 section 5.4.1 */
+
 CLEANUP_DEFINE(X509_EXTENSION *, extension_freep, X509_EXTENSION_free);
 
 static int csr_fail(struct estc_error *err) {
     return ossl_error(err, -ENOMEM, "cannot build a certification request");
 }
 
-/* Puts the one extension into the request, as an extensionRequest attribute. */
-static int csr_add_extension(X509_REQ *req, X509_EXTENSION *ext, struct estc_error *err) {
-    STACK_OF(X509_EXTENSION) *list = sk_X509_EXTENSION_new_null();
-    bool ok = list && sk_X509_EXTENSION_push(list, ext) && X509_REQ_add_extensions(req, list);
-    sk_X509_EXTENSION_free(list); /* the extension is the caller's */
-    return ok ? 0 : csr_fail(err);
+/* Takes a copy of the extension into what is asked for. */
+static int csr_add_extension(STACK_OF(X509_EXTENSION) * asked, const X509_EXTENSION *ext,
+                             struct estc_error *err) {
+    _cleanup(extension_freep) X509_EXTENSION *copy = X509_EXTENSION_dup(ext);
+    if (!copy || !sk_X509_EXTENSION_push(asked, copy))
+        return csr_fail(err);
+    copy = NULL;
+    return 0;
 }
 
 /* subject and subjectAltName out of text. */
-static int csr_names_from_text(X509_REQ *req, const struct estc_csr_spec *spec,
-                               struct estc_error *err) {
+static int csr_names_from_text(X509_REQ *req, STACK_OF(X509_EXTENSION) * asked,
+                               const struct estc_csr_spec *spec, struct estc_error *err) {
     _cleanup(x509_name_freep) X509_NAME *subject = NULL;
     int rc = estc_subject_parse(spec->subject ? spec->subject : "", &subject, err);
     if (rc)
@@ -53,12 +57,13 @@ static int csr_names_from_text(X509_REQ *req, const struct estc_csr_spec *spec,
     int critical = X509_NAME_entry_count(subject) == 0;
     _cleanup(extension_freep) X509_EXTENSION *ext =
         X509V3_EXT_i2d(NID_subject_alt_name, critical, names);
-    return ext ? csr_add_extension(req, ext, err) : csr_fail(err);
+    return ext ? csr_add_extension(asked, ext, err) : csr_fail(err);
 }
 
 /* The same names as the certificate has, DER for DER (RFC 7030 section 4.2.2): OpenSSL keeps the
  * encoding of a name and of an extension's value as they were read. */
-static int csr_names_from_cert(X509_REQ *req, const X509 *cert, struct estc_error *err) {
+static int csr_names_from_cert(X509_REQ *req, STACK_OF(X509_EXTENSION) * asked, const X509 *cert,
+                               struct estc_error *err) {
     if (!X509_REQ_set_subject_name(req, X509_get_subject_name(cert)))
         return csr_fail(err);
     int at = X509_get_ext_by_NID(cert, NID_subject_alt_name, -1);
@@ -67,7 +72,39 @@ static int csr_names_from_cert(X509_REQ *req, const X509 *cert, struct estc_erro
     if (X509_get_ext_by_NID(cert, NID_subject_alt_name, at) >= 0)
         return estc_error_set(err, ESTC_E_CREDENTIAL,
                               "the certificate to renew has subjectAltName twice: enroll anew");
-    return csr_add_extension(req, X509_get_ext(cert, at), err);
+    return csr_add_extension(asked, X509_get_ext(cert, at), err);
+}
+
+/* All extensions asked for stand in one attribute (RFC 5272 section 3.1, RFC 2985 section 5.4.2).
+ */
+static int csr_fill_extensions(X509_REQ *req, const struct estc_csr_spec *spec,
+                               struct estc_error *err) {
+    _cleanup(extensions_freep) STACK_OF(X509_EXTENSION) *asked = sk_X509_EXTENSION_new_null();
+    if (!asked)
+        return csr_fail(err);
+    int rc = spec->renew ? csr_names_from_cert(req, asked, spec->renew, err)
+                         : csr_names_from_text(req, asked, spec, err);
+    for (int i = 0; !rc && i < sk_X509_EXTENSION_num(spec->extensions); i++)
+        rc = csr_add_extension(asked, sk_X509_EXTENSION_value(spec->extensions, i), err);
+    if (!rc && sk_X509_EXTENSION_num(asked) > 0 && !X509_REQ_add_extensions(req, asked))
+        rc = csr_fail(err);
+    return rc;
+}
+
+static int csr_fill_attributes(X509_REQ *req, const struct estc_csr_spec *spec,
+                               struct estc_error *err) {
+    const char *text = spec->challenge;
+    if (text && (strlen(text) == 0 || strlen(text) > CSR_CHALLENGE_MAX))
+        return estc_error_set(err, -EINVAL, "a challengePassword has 1 to %d bytes",
+                              CSR_CHALLENGE_MAX);
+    /* PrintableString (RFC 2985 section 5.4.1), which holds all of base64. */
+    if (text && !X509_REQ_add1_attr_by_NID(req, NID_pkcs9_challengePassword, V_ASN1_PRINTABLESTRING,
+                                           (const unsigned char *)text, (int)strlen(text)))
+        return csr_fail(err);
+    for (int i = 0; i < sk_X509_ATTRIBUTE_num(spec->attributes); i++)
+        if (!X509_REQ_add1_attr(req, sk_X509_ATTRIBUTE_value(spec->attributes, i)))
+            return csr_fail(err);
+    return 0;
 }
 
 int estc_csr_build(EVP_PKEY *key, const struct estc_csr_spec *spec, struct estc_buf *out,
@@ -78,11 +115,15 @@ int estc_csr_build(EVP_PKEY *key, const struct estc_csr_spec *spec, struct estc_
     _cleanup(x509_req_freep) X509_REQ *req = X509_REQ_new(); /* version 0, attributes empty */
     if (!req || !X509_REQ_set_pubkey(req, key))
         return csr_fail(err);
-    int rc = spec->renew ? csr_names_from_cert(req, spec->renew, err)
-                         : csr_names_from_text(req, spec, err);
+    int rc = csr_fill_extensions(req, spec, err);
+    if (!rc)
+        rc = csr_fill_attributes(req, spec, err);
     if (rc)
         return rc;
-    if (!X509_REQ_sign(req, key, type == ESTC_KEY_P384 ? EVP_sha384() : EVP_sha256()))
+    const EVP_MD *digest = spec->digest            ? spec->digest
+                           : type == ESTC_KEY_P384 ? EVP_sha384()
+                                                   : EVP_sha256();
+    if (!X509_REQ_sign(req, key, digest))
         return ossl_error(err, ESTC_E_CREDENTIAL, "the key cannot sign a certification request");
     unsigned char *der = NULL;
     int len = i2d_X509_REQ(req, &der);
@@ -137,6 +178,10 @@ int csr_extensions(const X509_REQ *req, STACK_OF(X509_EXTENSION) * *out, struct 
     }
     *out = TAKE(list);
     return 0;
+}
+
+bool csr_has_challenge(const X509_REQ *req) {
+    return X509_REQ_get_attr_by_NID(req, NID_pkcs9_challengePassword, -1) >= 0;
 }
 
 int estc_csr_parse(const void *der, size_t len, X509_REQ **out, struct estc_error *err) {

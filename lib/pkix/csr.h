@@ -2,6 +2,8 @@
 /* What else a decoded request can be asked. */
 #pragma once
 
+#include <stdbool.h>
+
 #include <openssl/x509.h>
 
 #include <estc/error.h>
@@ -16,3 +18,6 @@ CLEANUP_DEFINE(STACK_OF(X509_EXTENSION) *, extensions_freep, csr_extensions_free
 /* The extensions asked for; an empty list when there are none. ESTC_E_MALFORMED when they are
  * broken, asked for in several places, or one twice: two readers could then see two requests. */
 int csr_extensions(const X509_REQ *req, STACK_OF(X509_EXTENSION) * *out, struct estc_error *err);
+
+/* Whether there is a challengePassword, well-formed or not. */
+bool csr_has_challenge(const X509_REQ *req);

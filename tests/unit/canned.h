@@ -30,6 +30,7 @@ struct canned {
     int requests;
     struct estc_request asked;
     char path[256];
+    struct estc_binding binding; /* of its connection; len 0: it has none */
 };
 
 static inline int canned_connect(struct estc_transport *t, const struct estc_wait *wait,
@@ -56,11 +57,25 @@ static inline int canned_request(struct estc_transport *t, const struct estc_req
     return estc_buf_append(&response->payload, c->payload, c->payload_len);
 }
 
+static inline int canned_binding(struct estc_transport *t, struct estc_binding *out,
+                                 struct estc_error *err) {
+    const struct canned *c = (struct canned *)t;
+    if (c->binding.len == 0)
+        return estc_error_set(err, ESTC_E_PROTOCOL, "nothing that binds");
+    *out = c->binding;
+    return 0;
+}
+
 static inline void canned_free(struct estc_transport *t) {
     ((struct canned *)t)->requests = -1;
 }
 
-static const struct estc_transport_ops canned_ops = {canned_connect, canned_request, canned_free};
+static const struct estc_transport_ops canned_ops = {
+    .connect = canned_connect,
+    .request = canned_request,
+    .binding = canned_binding,
+    .free = canned_free,
+};
 
 static inline struct canned canned(unsigned code, int format, const void *payload, size_t len) {
     return (struct canned){.transport = {&canned_ops},

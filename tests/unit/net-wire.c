@@ -268,6 +268,8 @@ static void net_act_run(int ready, int stop, void *arg) {
     net_use(ctx, s->id);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
     NET_CHECK(!s->suites || SSL_CTX_set_cipher_list(ctx, s->suites));
+    if (s->no_extended_master_secret)
+        SSL_CTX_set_options(ctx, SSL_OP_NO_EXTENDED_MASTER_SECRET);
     int fd = net_socket(s->port);
     net_ready(ready);
     for (;;) {

@@ -143,6 +143,7 @@ struct net_script {
     uint16_t port;
     const struct net_id *id;
     const char *suites;
+    bool no_extended_master_secret;
     void (*step)(SSL *ssl, const struct net_message *request, unsigned n, void *arg);
     void *arg;
 };

@@ -175,6 +175,72 @@ static void asks_nothing_with_a_bad_request(void **state) {
     estc_client_free(client);
 }
 
+static void a02_a03_no_wish_is_an_empty_answer(void **state) {
+    (void)state;
+    static const unsigned char attrs[] = {0x30, 0x00};
+    static const struct {
+        unsigned code;
+        int format, rc;
+        size_t len;
+    } cases[] = {
+        {205, 285, 0, 2},
+        {205, -1, 0, 2},
+        {404, -1, 0, 0},
+        {205, 281, ESTC_E_PROTOCOL, 0},
+        {204, 285, ESTC_E_PROTOCOL, 0},
+        {403, -1, ESTC_E_REJECTED, 0},
+        {503, -1, ESTC_E_SERVER, 0},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct canned c = canned(cases[i].code, cases[i].format, attrs, sizeof(attrs));
+        struct estc_client *client = client_of(&c, NULL, "plant");
+        struct estc_wait wait = estc_wait_in(1000);
+        struct estc_buf der = {0};
+        assert_int_equal(estc_client_csrattrs(client, &wait, &der, NULL), cases[i].rc);
+        assert_int_equal(der.len, cases[i].len);
+        assert_string_equal(c.path, "/.well-known/est/plant/att");
+        assert_int_equal(c.asked.method, ESTC_GET);
+        assert_int_equal(c.asked.accept, ESTC_FORMAT_CSRATTRS);
+        estc_buf_clear(&der);
+        estc_client_free(client);
+    }
+}
+
+/* 12 bytes of tls-unique become 16 characters in one line; whoever has none gets no text. */
+static void p04_p08_a_request_with_a_binding_is_bound(void **state) {
+    (void)state;
+    struct canned c =
+        canned(204, ESTC_FORMAT_CERTS_ONLY, enrolment.answer.data, enrolment.answer.len);
+    struct estc_client *client = client_of(&c, NULL, NULL);
+    struct estc_wait wait = estc_wait_in(1000);
+    char *challenge = NULL;
+    assert_int_equal(estc_client_challenge(client, &wait, &challenge, NULL), ESTC_E_PROTOCOL);
+    assert_null(challenge);
+    c.binding = (struct estc_binding){.data = "\xff\xfe\xfd"
+                                               "456789abc", .len = 12, .connection = 7};
+    assert_int_equal(estc_client_challenge(client, &wait, &challenge, NULL), 0);
+    assert_string_equal(challenge, "//79NDU2Nzg5YWJj");
+    const struct estc_csr_spec spec = {.subject = "CN=gw", .challenge = challenge};
+    struct estc_buf csr = {0};
+    assert_int_equal(estc_csr_build(enrolment.key, &spec, &csr, NULL), 0);
+    X509 *issued = NULL;
+    int64_t retry_after = 0;
+    assert_int_equal(estc_client_enroll(client, ESTC_OP_SEN, csr.data, csr.len, &wait, &issued,
+                                        &retry_after, NULL),
+                     0);
+    assert_non_null(c.asked.bound);
+    assert_int_equal(c.asked.bound->connection, 7);
+    X509_free(issued);
+    assert_int_equal(estc_client_enroll(client, ESTC_OP_SEN, enrolment.csr.data, enrolment.csr.len,
+                                        &wait, &issued, &retry_after, NULL),
+                     0);
+    assert_null(c.asked.bound);
+    X509_free(issued);
+    estc_buf_clear(&csr);
+    free(challenge);
+    estc_client_free(client);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(f03_enroll_asks_as_it_should),
@@ -186,6 +252,8 @@ int main(void) {
         cmocka_unit_test(garbage_is_malformed),
         cmocka_unit_test(flipped_answers_never_bring_another_key),
         cmocka_unit_test(asks_nothing_with_a_bad_request),
+        cmocka_unit_test(a02_a03_no_wish_is_an_empty_answer),
+        cmocka_unit_test(p04_p08_a_request_with_a_binding_is_bound),
     };
     return cmocka_run_group_tests(tests, canned_setup, canned_teardown);
 }

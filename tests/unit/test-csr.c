@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "support.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include <openssl/err.h>
@@ -369,6 +370,49 @@ static void survives_truncation_and_mutation(void **state) {
     }
 }
 
+/* One extensionRequest with everything in it, and the attributes beside it. */
+static void p05_challenge_extensions_and_digest(void **state) {
+    (void)state;
+    static const char *const sans[] = {"DNS:gw.example", NULL};
+    EVP_PKEY *key = support_key();
+    STACK_OF(X509_EXTENSION) *more = sk_X509_EXTENSION_new_null();
+    sk_X509_EXTENSION_push(more,
+                           X509V3_EXT_conf_nid(NULL, NULL, NID_key_usage, "digitalSignature"));
+    const struct estc_csr_spec spec = {
+        .subject = "CN=gw",
+        .sans = sans,
+        .challenge = "//79NDU2Nzg5YWJj",
+        .digest = EVP_sha512(),
+        .extensions = more,
+    };
+    struct estc_buf der = build(key, &spec);
+    _cleanup(x509_req_freep) X509_REQ *req = parse(&der);
+    _cleanup(extensions_freep) STACK_OF(X509_EXTENSION) *asked = NULL;
+    assert_int_equal(csr_extensions(req, &asked, NULL), 0);
+    assert_int_equal(sk_X509_EXTENSION_num(asked), 2);
+    assert_true(X509v3_get_ext_by_NID(asked, NID_key_usage, -1) >= 0);
+    assert_int_equal(X509_REQ_get_signature_nid(req), NID_ecdsa_with_SHA512);
+    assert_true(csr_has_challenge(req));
+    X509_ATTRIBUTE *a =
+        X509_REQ_get_attr(req, X509_REQ_get_attr_by_NID(req, NID_pkcs9_challengePassword, -1));
+    const ASN1_TYPE *value = X509_ATTRIBUTE_get0_type(a, 0);
+    assert_int_equal(X509_ATTRIBUTE_count(a), 1);
+    assert_int_equal(value->type, V_ASN1_PRINTABLESTRING);
+    assert_int_equal(value->value.printablestring->length, 16);
+    estc_buf_clear(&der);
+
+    char long_text[257];
+    memset(long_text, 'A', 256);
+    long_text[256] = 0;
+    const char *const unfit[] = {"", long_text};
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(
+            estc_csr_build(key, &(struct estc_csr_spec){.challenge = unfit[i]}, &der, NULL),
+            -EINVAL);
+    sk_X509_EXTENSION_pop_free(more, X509_EXTENSION_free);
+    EVP_PKEY_free(key);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(made_requests_are_read_back),
@@ -383,6 +427,7 @@ int main(void) {
         cmocka_unit_test(refuses_extensions_asked_for_twice),
         cmocka_unit_test(refuses_ber_and_rubbish),
         cmocka_unit_test(survives_truncation_and_mutation),
+        cmocka_unit_test(p05_challenge_extensions_and_digest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

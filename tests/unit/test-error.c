@@ -96,6 +96,7 @@ static void has_a_stable_name_for_each_code(void **state) {
     assert_string_equal(estc_status_name(ESTC_E_PENDING), "pending");
     assert_string_equal(estc_status_name(ESTC_E_TOO_LARGE), "too-large");
     assert_string_equal(estc_status_name(ESTC_E_CANCELLED), "cancelled");
+    assert_string_equal(estc_status_name(ESTC_E_STALE), "stale");
     assert_string_equal(estc_status_name(ESTC_E_MAX_), "unknown");
     for (int i = 0; i < ESTC_E_MAX_; i++)
         for (int j = 0; j < i; j++)

@@ -18,6 +18,9 @@ static void u02_table_of_operations(void **state) {
         {ESTC_OP_CRTS, "crts", "cacerts", ESTC_GET, -1, 281, 205},
         {ESTC_OP_SEN, "sen", "simpleenroll", ESTC_POST, 286, 281, 204},
         {ESTC_OP_SREN, "sren", "simplereenroll", ESTC_POST, 286, 281, 204},
+        {ESTC_OP_SKG, "skg", "serverkeygen", ESTC_POST, 286, 62, 204},
+        {ESTC_OP_SKC, "skc", "serverkeygen", ESTC_POST, 286, 62, 204},
+        {ESTC_OP_ATT, "att", "csrattrs", ESTC_GET, -1, 285, 205},
     };
     assert_int_equal(sizeof(rows) / sizeof(rows[0]), ESTC_OP_MAX_);
     for (size_t i = 0; i < ESTC_OP_MAX_; i++) {
@@ -42,7 +45,7 @@ static void only_short_names_are_paths(void **state) {
         assert_int_equal(estc_op_parse(estc_op_info((enum estc_op)i)->long_name, &op), -EINVAL);
         assert_int_equal(op, i);
     }
-    static const char *const wrong[] = {"", "Sen", "sen ", "fullcmc", "skg", "att"};
+    static const char *const wrong[] = {"", "Sen", "sen ", "fullcmc", "serverkeygen"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
         assert_int_equal(estc_op_parse(wrong[i], &op), -EINVAL);
 }

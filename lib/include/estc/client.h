@@ -12,6 +12,7 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#include <estc/buf.h>
 #include <estc/error.h>
 #include <estc/op.h>
 #include <estc/transport.h>
@@ -40,6 +41,23 @@ int estc_client_cacerts(struct estc_client *client, const struct estc_wait *wait
                         STACK_OF(X509) * *out, struct estc_error *err);
 
 /*
+ * /att. Appends what the server wishes to see in a request, a CsrAttrs in DER, to *der; nothing
+ * when it has no wish (4.04, RFC 9148 section 4.5). <estc/csrattrs.h> decodes it.
+ */
+int estc_client_csrattrs(struct estc_client *client, const struct estc_wait *wait,
+                         struct estc_buf *der, struct estc_error *err);
+
+/*
+ * The binding of the connection as it stands in a request (struct estc_csr_spec, challenge):
+ * base64, to be freed by the caller. Connects first when there is no connection. From then on
+ * estc_client_enroll() sends a request with a challengePassword on this very connection, or returns
+ * ESTC_E_STALE without having sent it: take the binding again and build a new request, with the
+ * same key (RFC 9148 section 4.7). ESTC_E_PROTOCOL: the connection has none that proves anything.
+ */
+int estc_client_challenge(struct estc_client *client, const struct estc_wait *wait,
+                          char **challenge, struct estc_error *err);
+
+/*
  * Sorts the certificates of an authenticated /crts answer (RFC 7030 section 4.1.3): self-signed CA
  * certificates become anchors, all others are intermediates if they lead to one. Without any
  * self-signed certificate the set is believed only as far as it leads to `configured`.
@@ -51,7 +69,8 @@ int estc_cacerts_accept(const STACK_OF(X509) * received, const struct estc_trust
 
 /*
  * /sen or /sren with a DER request. ESTC_E_PENDING sets *retry_after (seconds, at least 1).
- * ESTC_E_REJECTED carries the server's diagnostic. On success *issued is the one certificate of
+ * ESTC_E_REJECTED carries the server's diagnostic. A request with a challengePassword needs
+ * estc_client_challenge() before. On success *issued is the one certificate of
  * the answer, and its public key is that of the request (ESTC_E_MISMATCH otherwise).
  */
 int estc_client_enroll(struct estc_client *client, enum estc_op op, const void *csr, size_t csr_len,

@@ -25,9 +25,14 @@ struct estc_csr_spec {
     const char *const *sans; /* NULL-ended list, or NULL */
     const X509 *renew;       /* when set, subject and subjectAltName are copied from it, DER for
                                 DER (RFC 7030 section 4.2.2), and the two above are ignored */
+    const char *challenge;   /* challengePassword: a channel binding, printable (RFC 7030 section
+                                3.5), at most 255 bytes; or NULL */
+    const EVP_MD *digest;    /* NULL: SHA-256, SHA-384 for P-384 */
+    const STACK_OF(X509_EXTENSION) * extensions; /* more to ask for, no subjectAltName; or NULL */
+    const STACK_OF(X509_ATTRIBUTE) * attributes; /* more attributes, none of the above; or NULL */
 };
 
-/* Signed with SHA-256 (SHA-384 for P-384). Appends DER to out; attributes [0] always present. */
+/* Appends DER to out; attributes [0] always present. */
 int estc_csr_build(EVP_PKEY *key, const struct estc_csr_spec *spec, struct estc_buf *out,
                    struct estc_error *err);
 

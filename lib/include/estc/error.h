@@ -28,7 +28,8 @@
     X(ESTC_E_TOO_LARGE, "too-large")     /* a body beyond the configured limit */               \
     X(ESTC_E_NOT_FOUND, "not-found")     /* no such resource, label or identity */              \
     X(ESTC_E_CONFIG, "config")           /* the configuration's text is wrong */                \
-    X(ESTC_E_CANCELLED, "cancelled")     /* the caller's cancel descriptor became readable */
+    X(ESTC_E_CANCELLED, "cancelled")     /* the caller's cancel descriptor became readable */   \
+    X(ESTC_E_STALE, "stale")             /* the connection that a request is bound to is gone */
 
 #define ESTC_ERROR_ENUM(name, label) name,
 enum estc_status { ESTC_OK = 0, ESTC_ERROR_TABLE(ESTC_ERROR_ENUM) ESTC_E_MAX_ };

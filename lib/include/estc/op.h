@@ -8,12 +8,16 @@ enum estc_op {
     ESTC_OP_CRTS, /* /crts: CA certificates */
     ESTC_OP_SEN,  /* /sen: enroll */
     ESTC_OP_SREN, /* /sren: re-enroll */
+    ESTC_OP_SKG,  /* /skg: enroll with a key that the server makes, certs-only answer */
+    ESTC_OP_SKC,  /* /skc: the same, the certificate alone */
+    ESTC_OP_ATT,  /* /att: CSR attributes */
     ESTC_OP_MAX_,
 };
 
 struct estc_op_info {
     const char *name;      /* "crts" */
-    const char *long_name; /* "cacerts": RFC 7030's, never valid in a coaps path */
+    const char *long_name; /* "cacerts": RFC 7030's, never valid in a coaps path; /skg and /skc
+                              share one */
     enum estc_method method;
     int request_format;    /* ESTC_FORMAT_NONE for a GET */
     int response_format;   /* what is asked for and sent when the client has no wish */

@@ -18,7 +18,8 @@
 /* The client as the handshake has shown it; valid during the call only. */
 struct estc_peer {
     X509 *cert;
-    const char *address; /* "[2001:db8::1]:40000", for logs */
+    const char *address;                /* "[2001:db8::1]:40000", for logs */
+    const struct estc_binding *binding; /* of its connection; NULL: not known */
 };
 
 struct estc_enroll_request {
@@ -45,6 +46,10 @@ struct estc_server_ops {
     int (*enroll)(void *arg, const struct estc_peer *peer,
                   const struct estc_enroll_request *request, X509 **issued, int64_t *retry_after,
                   struct estc_error *err);
+    /* Appends a CsrAttrs in DER (RFC 8951 section 4, RFC 9908) to *der. Nothing: 4.04. The function
+     * may be NULL, which means the same for everybody. */
+    int (*csrattrs)(void *arg, const struct estc_peer *peer, const char *label,
+                    struct estc_buf *der, struct estc_error *err);
 };
 
 struct estc_server {

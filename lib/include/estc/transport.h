@@ -26,6 +26,17 @@ enum estc_format {
     ESTC_FORMAT_CERT = 287,
 };
 
+/*
+ * What one connection has that no other has: tls-unique of its handshake (RFC 5929 section 3.1). In
+ * a certification request it proves that whoever signed is at this end (RFC 7030 section 3.5).
+ */
+#define ESTC_BINDING_MAX 64
+struct estc_binding {
+    unsigned char data[ESTC_BINDING_MAX];
+    size_t len;          /* 0: none */
+    uint64_t connection; /* which of the transport's connections it is of; never 0 */
+};
+
 struct estc_request {
     enum estc_method method;
     const char *path;   /* "/.well-known/est/label/sen", no percent-encoding, no query */
@@ -33,6 +44,9 @@ struct estc_request {
     int accept;         /* the same */
     const unsigned char *payload;
     size_t payload_len;
+    /* When set, the payload contains this binding: the request goes out on that connection or not
+     * at all, in all its parts (ESTC_E_STALE). */
+    const struct estc_binding *bound;
 };
 
 struct estc_response {
@@ -64,6 +78,10 @@ struct estc_transport_ops {
     int (*request)(struct estc_transport *t, const struct estc_request *request,
                    const struct estc_wait *wait, struct estc_response *response,
                    struct estc_error *err);
+    /* The binding of the connection that is up. ESTC_E_UNREACHABLE when there is none;
+     * ESTC_E_PROTOCOL when the handshake was without extended master secret (RFC 7627), for what it
+     * gives then can be made equal on two connections. */
+    int (*binding)(struct estc_transport *t, struct estc_binding *out, struct estc_error *err);
     /* Ends the connection in an orderly way and frees the transport. */
     void (*free)(struct estc_transport *t);
 };

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the answering side's files share: one request on its way to a response. */
+#pragma once
+
+#include <estc/server.h>
+
+/* Everything about one request, for the functions below. */
+struct answer {
+    const struct estc_server *server;
+    const struct estc_peer *peer;
+    const struct estc_request *request;
+    struct estc_response *response;
+    enum estc_op op;
+    char *label; /* owned */
+};
+
+/* A response without content but a diagnostic (RFC 7252 section 5.5.2). Text that finds no memory
+ * stays away; the code does not. */
+void answer_error(struct estc_response *response, unsigned code, const char *text);
+
+/* What the program said, as server.h lists it; retry_after in seconds, 0: not said. */
+void answer_failure(const struct answer *a, int rc, int64_t retry_after,
+                    const struct estc_error *err);
+
+/* The success with a body, which is taken over. */
+void answer_body(const struct answer *a, int content_format, struct estc_buf *body);
+
+/* The success as certs-only message or, if that was wished for, as the one certificate alone. */
+void answer_certs(const struct answer *a, const STACK_OF(X509) * certs);
+
+/* /sen and /sren. */
+void answer_enroll(const struct answer *a);

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The first half of an attempt: the identity's folder, who we are, the server, and whom its CA is
+ * made of. Writes nothing but the clean-up of what belongs to another question.
+ */
+#include "attempt_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup_ossl.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "common/pem.h"
+
+static int out_of_memory(struct estc_error *err) {
+    return estc_error_set(err, -ENOMEM, "out of memory");
+}
+
+/* Opens the folder, and picks the operation: what the plan says, or what is pending. */
+int attempt_open(struct attempt *a, char **detail, struct estc_error *err) {
+    (void)detail;
+    int rc = store_open(a->task->config->state_directory, a->identity->id, &a->store, err);
+    if (rc)
+        return rc;
+    a->op = a->task->action == SCHEDULE_RENEW ? ESTC_OP_SREN : ESTC_OP_SEN;
+    rc = store_load_pending(a->store, &a->pending, err);
+    if (rc == -ENOENT)
+        return 0;
+    if (rc)
+        return rc;
+    bool same = strcmp(a->pending.request_digest, a->identity->request_digest) == 0;
+    if (same && a->task->action == SCHEDULE_POLL)
+        a->op = a->pending.op;
+    if (same && a->pending.op == a->op)
+        return 0;
+    /* It belongs to another question than the one that is asked now. Other names than the current
+     * certificate's are for /sen to ask for, whatever was pending. */
+    store_pending_clear(&a->pending);
+    return store_drop_pending(a->store, err);
+}
+
+/* The certificate to renew authenticates its own renewal (RFC 7030 section 3.3.2). */
+static int use_current(struct attempt *a, struct estc_error *err) {
+    struct store_current current = {0};
+    int rc = store_load_current(a->store, &current, err);
+    if (rc)
+        return rc;
+    a->renewed = X509_dup(current.cert);
+    a->credentials = (struct estc_credentials){
+        .key = TAKE(current.key), .cert = TAKE(current.cert), .chain = TAKE(current.chain)};
+    store_current_clear(&current);
+    return a->renewed ? 0 : out_of_memory(err);
+}
+
+int attempt_credentials(struct attempt *a, char **detail, struct estc_error *err) {
+    int rc = a->op == ESTC_OP_SREN
+                 ? use_current(a, err)
+                 : pem_read_credentials(a->identity->birth_certificate, a->identity->birth_key,
+                                        &a->credentials, err);
+    if (!rc)
+        rc = pem_read_trust(a->identity->trust, &a->trust, err);
+    if (rc)
+        return rc;
+    *detail = estc_name_text(X509_get_subject_name(a->credentials.cert));
+    return *detail ? 0 : out_of_memory(err);
+}
+
+int attempt_reach(struct attempt *a, char **detail, struct estc_error *err) {
+    const struct config_identity *i = a->identity;
+    const struct estc_coaps_options options = {
+        .host = i->url_parts.host,
+        .port = i->url_parts.port,
+        .credentials = a->credentials,
+        .trust = a->trust,
+        .allow_rsa_server = i->allow_rsa_server == CONF_TRUE,
+        .block_size = (unsigned)i->block_size,
+        .max_body = (size_t)i->max_body,
+    };
+    int rc = estc_coaps_new(&options, &a->transport, err);
+    if (rc)
+        return rc;
+    const struct estc_client_options client = {
+        .transport = a->transport, .root = i->url_parts.root, .label = i->label};
+    rc = estc_client_new(&client, &a->client, err);
+    if (!rc)
+        rc = estc_client_connect(a->client, &a->wait, err);
+    if (rc)
+        return rc;
+    *detail = strdup(i->url);
+    return *detail ? 0 : out_of_memory(err);
+}
+
+int attempt_cacerts(struct attempt *a, char **detail, struct estc_error *err) {
+    _cleanup(sk_x509_freep) STACK_OF(X509) *received = NULL;
+    int rc = estc_client_cacerts(a->client, &a->wait, &received, err);
+    if (!rc)
+        rc = estc_cacerts_accept(received, a->trust, clock_real(), &a->anchors, &a->intermediates,
+                                 err);
+    if (rc)
+        return rc;
+    *detail = text_format("%d", sk_X509_num(received));
+    return *detail ? 0 : out_of_memory(err);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From the request to a certificate in its place: sent, checked, committed. Nothing that works is
+ * replaced by anything that has not passed the check.
+ */
+#include "attempt_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup_ossl.h"
+#include "base/clock.h"
+#include "base/text.h"
+
+static int out_of_memory(struct estc_error *err) {
+    return estc_error_set(err, -ENOMEM, "out of memory");
+}
+
+int attempt_enroll(struct attempt *a, char **detail, struct estc_error *err) {
+    int rc = estc_client_enroll(a->client, a->op, a->pending.csr.data, a->pending.csr.len, &a->wait,
+                                &a->issued, &a->retry_after, err);
+    if (rc)
+        return rc;
+    _cleanup(estc_cert_facts_clear) struct estc_cert_facts facts = {0};
+    rc = estc_cert_facts_get(a->issued, &facts, err);
+    if (rc)
+        return rc;
+    *detail = text_format("serial %s", facts.serial);
+    return *detail ? 0 : out_of_memory(err);
+}
+
+/* Chain, dates and key, before anything that works is replaced. */
+int attempt_check(struct attempt *a, char **detail, struct estc_error *err) {
+    (void)detail;
+    _cleanup(sk_x509_freep) STACK_OF(X509) *chain = NULL;
+    int rc = estc_trust_verify(a->anchors, a->issued, a->intermediates, ESTC_PURPOSE_ANY,
+                               clock_real(), &chain, err);
+    if (rc)
+        return estc_error_prefix(err, "the issued certificate");
+    if (!estc_cert_has_key(a->issued, a->pending.key))
+        return estc_error_set(err, ESTC_E_MISMATCH,
+                              "the issued certificate is not for the key that was made for it");
+    if (X509_check_ca(a->issued) == 1)
+        return estc_error_set(err, ESTC_E_MISMATCH,
+                              "the issued certificate is one for a CA (basicConstraints CA:TRUE): "
+                              "let the server issue end-entity certificates here");
+    X509_free(sk_X509_shift(chain)); /* the certificate itself */
+    X509_free(sk_X509_pop(chain));   /* the anchor */
+    a->chain = TAKE(chain);
+    return 0;
+}
+
+int attempt_commit(struct attempt *a, char **detail, struct estc_error *err) {
+    const struct store_issued issued = {
+        .key = a->pending.key,
+        .cert = a->issued,
+        .chain = a->chain,
+        .cacerts = estc_trust_anchors(a->anchors),
+        .request_digest = a->pending.request_digest,
+        .now = clock_real(),
+    };
+    _cleanup(facts_clear) struct facts facts = {0};
+    int rc = store_commit(a->store, &issued, &facts, err);
+    if (rc)
+        return rc;
+    char until[CLOCK_TEXT_MAX];
+    *detail = text_format("valid until %s", clock_text(facts.not_after, until));
+    return *detail ? 0 : out_of_memory(err);
+}
