@@ -127,7 +127,8 @@ static bool pending_from_json(const json_t *json, struct store_pending *out) {
     const json_t *csr = json_object_get(json, "csr");
     const json_t *retry_at = json_object_get(json, "retry_at");
     if (!op || !digest || !json_is_string(csr) || !json_is_integer(retry_at) ||
-        estc_op_parse(op, &out->op) || estc_op_info(out->op)->method != ESTC_POST || strlen(digest) > DIGEST_MAX)
+        estc_op_parse(op, &out->op) || estc_op_info(out->op)->method != ESTC_POST ||
+        strlen(digest) > DIGEST_MAX)
         return false;
     out->retry_at = json_integer_value(retry_at);
     if (out->retry_at < 0 || out->retry_at > RETRY_MAX)

@@ -217,7 +217,9 @@ static void p04_p08_a_request_with_a_binding_is_bound(void **state) {
     assert_int_equal(estc_client_challenge(client, &wait, &challenge, NULL), ESTC_E_PROTOCOL);
     assert_null(challenge);
     c.binding = (struct estc_binding){.data = "\xff\xfe\xfd"
-                                               "456789abc", .len = 12, .connection = 7};
+                                              "456789abc",
+                                      .len = 12,
+                                      .connection = 7};
     assert_int_equal(estc_client_challenge(client, &wait, &challenge, NULL), 0);
     assert_string_equal(challenge, "//79NDU2Nzg5YWJj");
     const struct estc_csr_spec spec = {.subject = "CN=gw", .challenge = challenge};
