@@ -36,7 +36,7 @@ class Wire(harness.ClassSite):
     def test_secrets_come_from_the_preload(self):
         self.assertIn("CLIENT_RANDOM", self.secrets.read_text())
 
-    def test_dtls_1_2_with_certificates_both_ways(self):
+    def test_n01_t05_dtls_1_2_with_certificates_both_ways(self):
         hello, = self.tshark("dtls.handshake.type == 2", "dtls.handshake.version",
                              "dtls.handshake.ciphersuite")
         self.assertEqual(hello[0], "0xfefd")
@@ -45,14 +45,14 @@ class Wire(harness.ClassSite):
         self.assertTrue(self.tshark("dtls.handshake.type == 13", "frame.number"))
         self.assertTrue(self.tshark("dtls.handshake.type == 15", "frame.number"))
 
-    def test_extended_master_secret_and_server_name(self):
+    def test_t08_t12_extended_master_secret_and_server_name(self):
         self.assertTrue(self.tshark("dtls.handshake.type == 1 && dtls.handshake.extension.type == 23",
                                     "frame.number"))
         names = self.tshark("dtls.handshake.type == 1",
                             "dtls.handshake.extensions_server_name")
         self.assertIn(["localhost"], names)
 
-    def test_crts_and_sen_block_wise(self):
+    def test_b01_b06_c12_crts_and_sen_block_wise(self):
         paths = [row[0] for row in self.tshark("coap.code == 1 || coap.code == 2",
                                                "coap.opt.uri_path_recon")]
         paths = [path.removeprefix("coap://localhost") for path in paths]
@@ -64,7 +64,7 @@ class Wire(harness.ClassSite):
         self.assertTrue(self.tshark("coap.code == 95", "frame.number"), "2.31 Continue")
         self.assertTrue(self.tshark("coap.code == 68", "frame.number"), "2.04 Changed")
 
-    def test_content_formats(self):
+    def test_f01_content_formats(self):
         formats = {tuple(row) for row in self.tshark(
             "coap.opt.ctype", "coap.code", "coap.opt.ctype")}
         self.assertTrue(any("281" in form or "pkcs7" in form for _, form in formats), formats)
@@ -80,13 +80,13 @@ class Wire(harness.ClassSite):
         self.assertTrue(decoded)
         self.assertEqual({row[0] for row in encrypted}, {row[0] for row in decoded})
 
-    def test_no_datagram_is_too_long(self):
+    def test_m03_no_datagram_is_too_long(self):
         sizes = [int(row[0]) for row in self.tshark("udp", "udp.length")]
         self.assertLessEqual(max(sizes), 1280)
         application = [int(r[0]) for r in self.tshark("dtls.record.content_type == 23", "udp.length")]
         self.assertLessEqual(max(application), 128 + 128, "a block and its headers")
 
-    def test_an_orderly_end(self):
+    def test_t09_an_orderly_end(self):
         self.assertTrue(self.tshark("dtls.record.content_type == 21", "frame.number"),
                         "close_notify")
 
