@@ -107,6 +107,8 @@ static bool exchange_fill(struct exchange *x, coap_pdu_t *pdu, const struct bloc
     if (!x->paging && q->content_format >= 0 &&
         !message_add_uint(pdu, COAP_OPTION_CONTENT_FORMAT, (uint32_t)q->content_format))
         return false;
+    if (q->query && !message_add_query(pdu, q->query))
+        return false;
     if (q->accept >= 0 && !message_add_uint(pdu, COAP_OPTION_ACCEPT, (uint32_t)q->accept))
         return false;
     /* A size is asked for with the last part of the request (RFC 7959 section 2.7). */

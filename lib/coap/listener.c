@@ -142,6 +142,8 @@ static void listener_answer(struct estc_listener *l, struct peer *peer, const co
     if (X509_cmp_current_time(X509_get0_notAfter(peer->cert)) <= 0)
         return reply_error(reply, 401, "client certificate has expired since the handshake");
     _cleanup(freep) char *path = message_path(request);
+    _cleanup(freep) char *query = message_query(request);
+    m.query = query;
     peer_answer(peer, &m, path, room, l->answer, l->arg, reply);
 }
 

@@ -114,13 +114,37 @@ static bool message_segment_ok(const unsigned char *value, size_t len) {
     return len > 0 && !dots && !memchr(value, '/', len) && !memchr(value, 0, len);
 }
 
+/* Goes through the options of one number. */
+static void message_begin(const coap_pdu_t *pdu, coap_option_num_t number,
+                          coap_opt_iterator_t *iter, coap_opt_filter_t *filter) {
+    coap_option_filter_clear(filter);
+    coap_option_filter_set(filter, number);
+    coap_option_iterator_init(pdu, iter, filter);
+}
+
+char *message_query(const coap_pdu_t *pdu) {
+    struct estc_buf query = {0};
+    coap_opt_iterator_t iter;
+    coap_opt_filter_t filter;
+    message_begin(pdu, COAP_OPTION_URI_QUERY, &iter, &filter);
+    int r = 0;
+    for (coap_opt_t *o = coap_option_next(&iter); o && !r; o = coap_option_next(&iter)) {
+        size_t len = coap_opt_length(o);
+        if (memchr(coap_opt_value(o), 0, len))
+            r = ESTC_E_MALFORMED;
+        else if (query.len == 0 || (r = estc_buf_append(&query, "&", 1)) == 0)
+            r = estc_buf_append(&query, coap_opt_value(o), len);
+    }
+    char *text = r || query.len == 0 ? NULL : strdup((const char *)query.data);
+    estc_buf_clear(&query);
+    return text;
+}
+
 char *message_path(const coap_pdu_t *pdu) {
     struct estc_buf path = {0};
     coap_opt_iterator_t iter;
     coap_opt_filter_t filter;
-    coap_option_filter_clear(&filter);
-    coap_option_filter_set(&filter, COAP_OPTION_URI_PATH);
-    coap_option_iterator_init(pdu, &iter, &filter);
+    message_begin(pdu, COAP_OPTION_URI_PATH, &iter, &filter);
     int r = 0;
     for (coap_opt_t *o = coap_option_next(&iter); o && !r; o = coap_option_next(&iter)) {
         size_t len = coap_opt_length(o);
@@ -145,13 +169,23 @@ bool message_add_block(coap_pdu_t *pdu, coap_option_num_t number, const struct b
     return coap_add_option(pdu, number, block_encode(block, bytes), bytes) > 0;
 }
 
-bool message_add_path(coap_pdu_t *pdu, const char *path) {
-    for (const char *p = path; *p;) {
-        p += *p == '/';
-        size_t len = strcspn(p, "/");
-        if (len > 0 && coap_add_option(pdu, COAP_OPTION_URI_PATH, len, (const uint8_t *)p) == 0)
+/* One option for each part of a text between separators. */
+static bool message_add_parts(coap_pdu_t *pdu, coap_option_num_t number, const char *text,
+                              const char *separator) {
+    for (const char *p = text; *p;) {
+        p += *p == *separator;
+        size_t len = strcspn(p, separator);
+        if (len > 0 && coap_add_option(pdu, number, len, (const uint8_t *)p) == 0)
             return false;
         p += len;
     }
     return true;
+}
+
+bool message_add_path(coap_pdu_t *pdu, const char *path) {
+    return message_add_parts(pdu, COAP_OPTION_URI_PATH, path, "/");
+}
+
+bool message_add_query(coap_pdu_t *pdu, const char *query) {
+    return message_add_parts(pdu, COAP_OPTION_URI_QUERY, query, "&");
 }

@@ -24,6 +24,7 @@ struct message {
     unsigned char request_tag[MESSAGE_REQUEST_TAG_MAX];
     const unsigned char *payload; /* the PDU's */
     size_t payload_len;
+    const char *query; /* message_query(), set by who calls it; NULL: none */
 };
 
 /* 0; ESTC_E_MALFORMED for a Block option that cannot be decoded; ESTC_E_PROTOCOL for a critical
@@ -34,10 +35,15 @@ int message_read(const coap_pdu_t *pdu, struct message *out);
  * form (a segment that is empty, ".", ".." or contains "/" or NUL) or when out of memory. */
 char *message_path(const coap_pdu_t *pdu);
 
+/* The Uri-Query options joined by "&": malloc'd. NULL without any, for one with a NUL in it, or
+ * when out of memory. */
+char *message_query(const coap_pdu_t *pdu);
+
 /* False when there is no room left. */
 bool message_add_uint(coap_pdu_t *pdu, coap_option_num_t number, uint32_t value);
 bool message_add_block(coap_pdu_t *pdu, coap_option_num_t number, const struct block *block);
 bool message_add_path(coap_pdu_t *pdu, const char *path);
+bool message_add_query(coap_pdu_t *pdu, const char *query);
 
 /* 204 <-> 0x44 (2.04). */
 unsigned message_code(coap_pdu_code_t wire);

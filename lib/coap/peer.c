@@ -30,6 +30,12 @@ struct peer *peer_new(X509 *cert, const char *address, size_t max_body) {
     return p;
 }
 
+static void peer_key_clear(struct peer_key *key) {
+    free(key->path);
+    free(key->query);
+    *key = (struct peer_key){0};
+}
+
 struct peer *peer_free(struct peer *p) {
     if (!p)
         return NULL;
@@ -37,8 +43,8 @@ struct peer *peer_free(struct peer *p) {
     replay_clear(&p->replay);
     estc_buf_clear(&p->up.body);
     estc_response_clear(&p->down);
-    free(p->up_key.path);
-    free(p->down_key.path);
+    peer_key_clear(&p->up_key);
+    peer_key_clear(&p->down_key);
     free(p->address);
     free(p);
     return NULL;
@@ -47,22 +53,28 @@ struct peer *peer_free(struct peer *p) {
 /* Keys */
 
 static bool peer_key_set(struct peer_key *key, const struct message *m, const char *path) {
-    char *copy = strdup(path);
-    free(key->path);
-    key->path = copy;
+    peer_key_clear(key);
+    key->query = m->query ? strdup(m->query) : NULL;
+    if (m->query && !key->query)
+        return false;
+    key->path = strdup(path);
     key->method = m->code == PEER_POST ? ESTC_POST : ESTC_GET;
     key->content_format = m->content_format;
     key->accept = m->accept;
     key->request_tag_len = m->request_tag_len;
     memcpy(key->request_tag, m->request_tag, m->request_tag_len);
-    return copy;
+    return key->path;
 }
 
-/* A request for further blocks repeats method, path and Accept (RFC 7959 section 2.4)... */
+static bool peer_same_query(const char *a, const char *b) {
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* A request for further blocks repeats method, URI and Accept (RFC 7959 section 2.4)... */
 static bool peer_key_is_answer(const struct peer_key *key, const struct message *m,
                                const char *path) {
-    return key->path && strcmp(key->path, path) == 0 && key->accept == m->accept &&
-           (key->method == ESTC_POST) == (m->code == PEER_POST);
+    return key->path && strcmp(key->path, path) == 0 && peer_same_query(key->query, m->query) &&
+           key->accept == m->accept && (key->method == ESTC_POST) == (m->code == PEER_POST);
 }
 
 /* ...and blocks of one body agree in all that describes it (section 2.3). */
@@ -160,6 +172,7 @@ static bool peer_ask(struct peer *p, const struct message *m, const char *path, 
     struct estc_request request = {
         .method = m->code == PEER_POST ? ESTC_POST : ESTC_GET,
         .path = path,
+        .query = m->query,
         .content_format = m->content_format,
         .accept = m->accept,
         .payload = body,

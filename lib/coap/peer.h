@@ -17,7 +17,7 @@
 /* Which request a transfer belongs to (RFC 7959 section 2.5, RFC 9175 section 3.3). */
 struct peer_key {
     enum estc_method method;
-    char *path;
+    char *path, *query;
     int content_format, accept;
     size_t request_tag_len;
     unsigned char request_tag[MESSAGE_REQUEST_TAG_MAX];

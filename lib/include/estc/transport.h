@@ -40,6 +40,7 @@ struct estc_binding {
 struct estc_request {
     enum estc_method method;
     const char *path;   /* "/.well-known/est/label/sen", no percent-encoding, no query */
+    const char *query;  /* "rt=ace.est*", several joined by "&"; NULL: none */
     int content_format; /* enum estc_format or any other number; ESTC_FORMAT_NONE: absent */
     int accept;         /* the same */
     const unsigned char *payload;
