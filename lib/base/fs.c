@@ -68,15 +68,6 @@ static int open_parent(int dirfd, const char *path, const char *what, const char
     return fd >= 0 ? fd : fs_fail(err, errno, what, path);
 }
 
-/* The nth name to try: process, time and n, so that two writers hardly meet; O_EXCL does the rest.
- */
-static void temp_name(char *out, size_t size, int n) {
-    struct timespec ts = {0};
-    clock_gettime(CLOCK_BOOTTIME, &ts);
-    snprintf(out, size, FS_TEMP_PREFIX "%ld-%lld%09ld-%d", (long)getpid(), (long long)ts.tv_sec,
-             ts.tv_nsec, n);
-}
-
 /* 0 or an errno. The mode is exact before the first byte, whatever the umask. */
 static int write_synced(int fd, const unsigned char *data, size_t len, mode_t mode) {
     if (fchmod(fd, mode) < 0)
@@ -118,20 +109,43 @@ static int rename_synced(int folder, const char *temp, const char *name) {
     return fsync(folder) < 0 ? errno : 0;
 }
 
+/* What is made under a temporary name: a symbolic link if there is a target, else a file. */
+struct making {
+    const char *target;
+    const void *data;
+    size_t len;
+    mode_t mode;
+};
+
+static int make(int folder, const char *name, const struct making *what) {
+    if (what->target)
+        return symlinkat(what->target, folder, name) < 0 ? errno : 0;
+    return create_file(folder, name, what->data, what->len, what->mode);
+}
+
+/* Makes it under a name of process, time and count, so that two writers hardly meet (that nothing
+ * of that name exists does the rest), and moves it to its place. 0 or an errno. */
+static int replace(int folder, const char *name, const struct making *what) {
+    char temp[NAME_MAX];
+    int error = EEXIST;
+    for (int n = 0; n < FS_TEMP_TRIES && error == EEXIST; n++) {
+        struct timespec ts = {0};
+        clock_gettime(CLOCK_BOOTTIME, &ts);
+        snprintf(temp, sizeof(temp), FS_TEMP_PREFIX "%ld-%lld%09ld-%d", (long)getpid(),
+                 (long long)ts.tv_sec, ts.tv_nsec, n);
+        error = make(folder, temp, what);
+    }
+    return error ? error : rename_synced(folder, temp, name);
+}
+
 int fs_write_atomic(int dirfd, const char *path, const void *data, size_t len, mode_t mode,
                     struct estc_error *err) {
     const char *name;
     _cleanup(fs_closep) int folder = open_parent(dirfd, path, "write", &name, err);
     if (folder < 0)
         return folder;
-    char temp[NAME_MAX];
-    int error = EEXIST;
-    for (int n = 0; n < FS_TEMP_TRIES && error == EEXIST; n++) {
-        temp_name(temp, sizeof(temp), n);
-        error = create_file(folder, temp, data, len, mode);
-    }
-    if (!error)
-        error = rename_synced(folder, temp, name);
+    const struct making file = {.data = data, .len = len, .mode = mode};
+    int error = replace(folder, name, &file);
     return error ? fs_fail(err, error, "write", path) : 0;
 }
 
@@ -152,14 +166,8 @@ int fs_symlink_atomic(int dirfd, const char *target, const char *path, struct es
     _cleanup(fs_closep) int folder = open_parent(dirfd, path, "link", &name, err);
     if (folder < 0)
         return folder;
-    char temp[NAME_MAX];
-    int error = EEXIST;
-    for (int n = 0; n < FS_TEMP_TRIES && error == EEXIST; n++) {
-        temp_name(temp, sizeof(temp), n);
-        error = symlinkat(target, folder, temp) < 0 ? errno : 0;
-    }
-    if (!error)
-        error = rename_synced(folder, temp, name);
+    const struct making alias = {.target = target};
+    int error = replace(folder, name, &alias);
     return error ? fs_fail(err, error, "link", path) : 0;
 }
 
