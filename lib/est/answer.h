@@ -30,3 +30,11 @@ void answer_certs(const struct answer *a, const STACK_OF(X509) * certs);
 
 /* /sen and /sren. */
 void answer_enroll(const struct answer *a);
+
+/*
+ * What the request proves about its connection (RFC 7030 section 3.5). ESTC_E_REJECTED when it has
+ * a challengePassword that is not the connection's channel binding, or the connection has none,
+ * except from an RA; ESTC_E_MALFORMED when the attribute is no single DirectoryString.
+ */
+int answer_pop(const struct answer *a, const X509_REQ *csr, enum estc_pop *out,
+               struct estc_error *err);

@@ -15,7 +15,10 @@
 static int enroll(const struct answer *a, X509 **issued, int64_t *retry_after,
                   struct estc_error *err) {
     _cleanup(x509_req_freep) X509_REQ *csr = NULL;
+    enum estc_pop pop = ESTC_POP_NONE;
     int rc = estc_csr_parse(a->request->payload, a->request->payload_len, &csr, err);
+    if (!rc)
+        rc = answer_pop(a, csr, &pop, err);
     if (!rc && a->op == ESTC_OP_SREN)
         rc = estc_reenroll_check(csr, a->peer->cert, err);
     if (rc)
@@ -26,6 +29,7 @@ static int enroll(const struct answer *a, X509 **issued, int64_t *retry_after,
         .csr = csr,
         .der = a->request->payload,
         .der_len = a->request->payload_len,
+        .pop = pop,
     };
     rc = a->server->ops->enroll(a->server->arg, a->peer, &request, issued, retry_after, err);
     if (!rc && !*issued)

@@ -17,6 +17,9 @@
  * for id-kp-cmcRA, which would make a device a registrar. */
 enum config_eku { CONFIG_EKU_SERVER = 1, CONFIG_EKU_CLIENT = 2 };
 
+/* Whether a request has to prove that it was made for its connection (RFC 7030 section 3.5). */
+enum config_pop { CONFIG_POP_OPTIONAL, CONFIG_POP_REQUIRED };
+
 /* Who may authenticate a first enrolment. */
 struct config_client_ca {
     struct conf_origin origin; /* first: see conf_list */
@@ -57,6 +60,7 @@ struct config_rule {
     char **extended_key_usage;        /* "serverAuth", "clientAuth"; NULL: both */
     unsigned eku;                     /* the same as bits */
     int64_t lifetime;                 /* seconds; 0: the CA's */
+    int pop;                          /* enum config_pop */
 };
 
 struct config {

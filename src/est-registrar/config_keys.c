@@ -42,6 +42,9 @@ static const struct conf_key subject_keys[] = {
 #undef SUBJECT_PATTERNS
 #undef AT
 
+static const char *const pop_names[] = {
+    [CONFIG_POP_OPTIONAL] = "optional", [CONFIG_POP_REQUIRED] = "required", NULL};
+
 #define AT(member) offsetof(struct config_rule, member)
 static const struct conf_key rule_keys[] = {
     {.name = "name",
@@ -81,6 +84,12 @@ static const struct conf_key rule_keys[] = {
      .min = 1,
      .max = CONFIG_LIFETIME_MAX,
      .help = "of the certificates that it grants"},
+    {.name = "pop",
+     .type = CONF_CHOICE,
+     .offset = AT(pop),
+     .choices = pop_names,
+     .fallback = "optional",
+     .help = "whether requests have to be bound to their connection"},
     {.name = NULL},
 };
 #undef AT

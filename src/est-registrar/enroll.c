@@ -233,6 +233,8 @@ static int decide(struct request *r, X509 **issued, int64_t *retry_after, struct
     int rc = describe(r, err);
     if (!rc)
         rc = r->in->op == ESTC_OP_SREN ? judge_reenroll(r, retry_after, err) : judge_enroll(r, err);
+    if (!rc)
+        rc = policy_judge_pop(r->rule, r->in->pop, err);
     if (rc)
         return rc;
     rc = find_repeated(r, issued, err);

@@ -183,6 +183,15 @@ int policy_judge_key(const struct config_rule *rule, const X509_REQ *csr, struct
                : 0;
 }
 
+int policy_judge_pop(const struct config_rule *rule, enum estc_pop pop, struct estc_error *err) {
+    if (rule->pop == CONFIG_POP_OPTIONAL || pop != ESTC_POP_NONE)
+        return 0;
+    return estc_error_set(err, ESTC_E_REJECTED,
+                          "POP linking is required by rule '%s': put the channel binding of the "
+                          "connection into challengePassword (RFC 7030 section 3.5)",
+                          rule->name);
+}
+
 static bool has_label(const struct config_rule *rule, const char *label) {
     return strcmp(rule->label ? rule->label : "", label) == 0;
 }

@@ -6,6 +6,7 @@
 #include <openssl/x509v3.h>
 
 #include <estc/error.h>
+#include <estc/server.h>
 
 #include "config.h"
 
@@ -22,6 +23,9 @@ int policy_judge(const struct config *config, const char *client_ca, const X509 
 
 /* Whether a rule takes keys of this kind; ESTC_E_REJECTED. */
 int policy_judge_key(const struct config_rule *rule, const X509_REQ *csr, struct estc_error *err);
+
+/* Whether a rule takes requests that prove no more than this; ESTC_E_REJECTED. */
+int policy_judge_pop(const struct config_rule *rule, enum estc_pop pop, struct estc_error *err);
 
 /* The subjectAltName of a request; *out is NULL without one. Free it. ESTC_E_MALFORMED when it is
  * empty or no DER, so that encoding it again gives what was asked for, byte for byte. */

@@ -58,7 +58,12 @@ static int op_cacerts(void *arg, const struct estc_peer *peer, const char *label
     return *out ? 0 : out_of_memory(err);
 }
 
-const struct estc_server_ops registrar_ops = {.cacerts = op_cacerts, .enroll = registrar_enroll};
+static bool op_issued(void *arg, const struct estc_peer *peer) {
+    return registrar_is_ours(arg, peer->cert, clock_real());
+}
+
+const struct estc_server_ops registrar_ops = {
+    .cacerts = op_cacerts, .enroll = registrar_enroll, .issued = op_issued};
 
 /* --- life --- */
 

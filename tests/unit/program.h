@@ -33,6 +33,7 @@ struct program {
     int cacerts, enrolls;
     char label[64];
     enum estc_op op;
+    enum estc_pop pop;
 };
 
 static inline int program_cacerts(void *arg, const struct estc_peer *peer, const char *label,
@@ -55,6 +56,7 @@ static inline int program_enroll(void *arg, const struct estc_peer *peer,
     struct program *p = arg;
     p->enrolls++;
     p->op = request->op;
+    p->pop = request->pop;
     snprintf(p->label, sizeof(p->label), "%s", request->label);
     assert_ptr_equal(peer, &p->peer);
     assert_int_equal(request->der_len, p->csr.len);

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,12 +23,21 @@ struct estc_peer {
     const struct estc_binding *binding; /* of its connection; NULL: not known */
 };
 
+/* Whether a request proves that it was made for the connection that it came on (RFC 7030 section
+ * 3.5). One that fails to prove what it claims never reaches the program. */
+enum estc_pop {
+    ESTC_POP_NONE,    /* it claims nothing: there is no challengePassword */
+    ESTC_POP_BOUND,   /* it carries this connection's channel binding */
+    ESTC_POP_VOUCHED, /* another binding; the peer is an RA of the EST CA, which has checked it */
+};
+
 struct estc_enroll_request {
     enum estc_op op;   /* ESTC_OP_SEN or ESTC_OP_SREN */
     const char *label; /* "" without one */
     X509_REQ *csr;     /* decoded, its self-signature checked */
     const unsigned char *der;
     size_t der_len;
+    enum estc_pop pop;
 };
 
 struct estc_server_ops {
@@ -50,6 +60,10 @@ struct estc_server_ops {
      * may be NULL, which means the same for everybody. */
     int (*csrattrs)(void *arg, const struct estc_peer *peer, const char *label,
                     struct estc_buf *der, struct estc_error *err);
+    /* Whether the EST CA itself has issued the peer's certificate: an id-kp-cmcRA in it then counts
+     * (RFC 7030 section 3.7), and its holder may send requests that are bound to another
+     * connection, which it has checked. NULL: nobody may. */
+    bool (*issued)(void *arg, const struct estc_peer *peer);
 };
 
 struct estc_server {
@@ -60,8 +74,9 @@ struct estc_server {
 
 /*
  * Never fails: whatever goes wrong becomes a response code. Clear the response afterwards.
- * A request without a content format is read as application/pkcs10. Before ops->enroll() is asked
- * about an /sren, estc_reenroll_check() has passed.
+ * A request without a content format is read as application/pkcs10. Before ops->enroll() is asked,
+ * a challengePassword has been held against the peer's channel binding (4.03 when it is another)
+ * and, for an /sren, estc_reenroll_check() has passed.
  */
 void estc_server_answer(const struct estc_server *server, const struct estc_peer *peer,
                         const struct estc_request *request, struct estc_response *response);
