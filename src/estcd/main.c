@@ -81,8 +81,9 @@ static int run(const char *path, struct config *config) {
         return EXIT_FAILED;
     }
     sandbox_has_landlock(); /* it says what is missing, once for all workers */
-    journal_notice("estcd " ESTC_VERSION " started with %zu identities, state in %s",
-                   manager_count(manager), manager_config(manager)->state_directory);
+    journal_notice("estcd " ESTC_VERSION " started with %zu identit%s, state in %s",
+                   manager_count(manager), manager_count(manager) == 1 ? "y" : "ies",
+                   manager_config(manager)->state_directory);
     manager_start(manager);
     sd_notify(0, "READY=1");
     rc = sd_event_loop(event);

@@ -94,7 +94,8 @@ int manager_reload(struct manager *manager, struct conf_errors *errors) {
     } else {
         take_members(manager, members, config);
         journal_set_level((enum estc_log_level)config->log_level);
-        journal_notice("configuration reloaded: %zu identities", manager->n_members);
+        journal_notice("configuration reloaded: %zu identit%s", manager->n_members,
+                       manager->n_members == 1 ? "y" : "ies");
     }
     const struct manager_event event = {
         .kind = rc ? MANAGER_RELOAD_FAILED : MANAGER_RELOADED,

@@ -33,6 +33,9 @@ class Reload(harness.ClassSite):
         self.shared.write_config([self.shared.identity("gw-b")])
         self.assertEqual(self.shared.estc("reload").status, harness.DONE)
         self.assertEqual(self.names(), ["gw-b"])
+        for line in ("configuration reloaded: 2 identities\n", "configuration reloaded: 1 identity\n",
+                     "started with 1 identity, state in"):
+            self.assertIn(line, self.shared.daemon.log())
         self.assertTrue((self.shared.current("gw-a") / "cert.pem").exists(), "its files stay")
 
     def test_a_broken_one_leaves_the_old_in_force(self):
