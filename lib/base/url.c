@@ -190,6 +190,7 @@ int estc_url_parse(const char *text, struct estc_url *out, struct estc_error *er
         return url_bad(text, "a query or fragment has no meaning here", err);
     _cleanup(estc_url_clear) struct estc_url url = {.port = ESTC_DEFAULT_PORT};
     int rc = url_authority(text, authority, (size_t)(path - authority), &url, err);
+    url.has_root = path[0] && path[1];
     if (!rc)
         rc = url_root(text, path, &url.root, err);
     if (rc)

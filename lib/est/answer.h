@@ -2,6 +2,8 @@
 /* What the answering side's files share: one request on its way to a response. */
 #pragma once
 
+#include <stdbool.h>
+
 #include <estc/server.h>
 
 /* Everything about one request, for the functions below. */
@@ -27,6 +29,13 @@ void answer_body(const struct answer *a, int content_format, struct estc_buf *bo
 
 /* The success as certs-only message or, if that was wished for, as the one certificate alone. */
 void answer_certs(const struct answer *a, const STACK_OF(X509) * certs);
+
+/* Whether this server has an operation at all. */
+bool server_offers(const struct estc_server *server, enum estc_op op);
+
+/* /.well-known/core. */
+void answer_core(const struct estc_server *server, const struct estc_request *request,
+                 struct estc_response *response);
 
 /* /sen and /sren. */
 void answer_enroll(const struct answer *a);

@@ -2,8 +2,8 @@
 /*
  * The client's side of the conversation, over a transport that it borrows. Straight down: one
  * request, one answer, judged and decoded. Asks for certs-only messages alone. Keeps no state
- * between calls but the path and the last channel binding, never retries, and trusts nothing that
- * it decodes.
+ * between calls but the path and the last channel binding, never retries but for a path that the
+ * server itself has named, and trusts nothing that it decodes.
  */
 #include <estc/client.h>
 
@@ -17,7 +17,9 @@
 #include <estc/url.h>
 
 #include "base/cleanup_ossl.h"
+#include "base/log.h"
 #include "base/text.h"
+#include "est/discovery.h"
 #include "est/verdict.h"
 #include "pkix/csr.h"
 
@@ -25,7 +27,23 @@ struct estc_client {
     struct estc_transport *transport; /* borrowed */
     char *base;                       /* root and label: "/.well-known/est/label" */
     struct estc_binding binding;      /* len 0 before estc_client_challenge() */
+    bool discover;                    /* the first answer may send us to /.well-known/core */
+    char *label;                      /* "" for none */
+    char *host;                       /* of the server, for discovery; may be NULL */
+    uint16_t port;
 };
+
+struct estc_client *estc_client_free(struct estc_client *client) {
+    if (!client)
+        return NULL;
+    free(client->base);
+    free(client->label);
+    free(client->host);
+    free(client);
+    return NULL;
+}
+
+CLEANUP_DEFINE(struct estc_client *, client_freep, estc_client_free);
 
 int estc_client_new(const struct estc_client_options *options, struct estc_client **out,
                     struct estc_error *err) {
@@ -34,23 +52,19 @@ int estc_client_new(const struct estc_client_options *options, struct estc_clien
     int rc = estc_label_check(label, err);
     if (rc)
         return rc;
-    struct estc_client *client = calloc(1, sizeof(*client));
-    if (client)
-        client->base = text_format("%s%s%s", root, *label ? "/" : "", label);
-    if (!client || !client->base) {
-        free(client);
+    _cleanup(client_freep) struct estc_client *client = calloc(1, sizeof(*client));
+    if (!client)
         return estc_error_set(err, -ENOMEM, "out of memory");
-    }
+    client->base = text_format("%s%s%s", root, *label ? "/" : "", label);
+    client->label = strdup(label);
+    client->host = options->host ? strdup(options->host) : NULL;
+    if (!client->base || !client->label || (options->host && !client->host))
+        return estc_error_set(err, -ENOMEM, "out of memory");
     client->transport = options->transport;
-    *out = client;
+    client->discover = options->discover;
+    client->port = options->port;
+    *out = TAKE(client);
     return 0;
-}
-
-struct estc_client *estc_client_free(struct estc_client *client) {
-    if (client)
-        free(client->base);
-    free(client);
-    return NULL;
 }
 
 int estc_client_connect(struct estc_client *client, const struct estc_wait *wait,
@@ -68,10 +82,10 @@ struct client_body {
     const struct estc_binding *bound; /* that is in it, or NULL */
 };
 
-/* One exchange, not judged yet; body is NULL for a GET. */
-static int client_request(struct estc_client *client, const struct estc_op_info *op,
-                          const struct client_body *body, const struct estc_wait *wait,
-                          struct estc_response *response, struct estc_error *err) {
+/* One request, one answer; body is NULL for a GET. */
+static int client_send(struct estc_client *client, const struct estc_op_info *op,
+                       const struct client_body *body, const struct estc_wait *wait,
+                       struct estc_response *response, struct estc_error *err) {
     _cleanup(freep) char *path = text_format("%s/%s", client->base, op->name);
     if (!path)
         return estc_error_set(err, -ENOMEM, "out of memory");
@@ -85,6 +99,53 @@ static int client_request(struct estc_client *client, const struct estc_op_info 
         .bound = body ? body->bound : NULL,
     };
     return client->transport->ops->request(client->transport, &request, wait, response, err);
+}
+
+/* Whether discovery came to nothing by what the server has or says, rather than by the network. */
+static bool is_no_discovery(int rc) {
+    return rc == ESTC_E_NOT_FOUND || rc == ESTC_E_MALFORMED || rc == ESTC_E_PROTOCOL ||
+           rc == ESTC_E_TOO_LARGE;
+}
+
+/* Another path for the operations, from the server itself: 0 with *found if there is one. */
+static int client_discover(struct estc_client *client, const struct estc_wait *wait, bool *found,
+                           struct estc_error *err) {
+    const struct discovery_server server = {.host = client->host, .port = client->port};
+    _cleanup(freep) char *base = NULL;
+    int rc = discovery_ask(client->transport, &server, client->label, wait, &base, err);
+    if (is_no_discovery(rc)) {
+        log_notice("discovery: the server has nothing at %s; %s", client->base, err->text);
+        return 0;
+    }
+    if (rc || strcmp(base, client->base) == 0)
+        return rc;
+    log_notice("discovery: the server has nothing at %s, but EST at %s", client->base, base);
+    free(client->base);
+    client->base = TAKE(base);
+    *found = true;
+    return 0;
+}
+
+/* One exchange, not judged yet. The first one finds out whether the root is right, if that was
+ * guessed: so the usual case costs no question, and the 4.04 has changed nothing. */
+static int client_request(struct estc_client *client, const struct estc_op_info *op,
+                          const struct client_body *body, const struct estc_wait *wait,
+                          struct estc_response *response, struct estc_error *err) {
+    bool guess = client->discover, found = false;
+    struct estc_error why = {0};
+    int rc = client_send(client, op, body, wait, response, err);
+    if (rc)
+        return rc;
+    client->discover = false;
+    if (!guess || response->code != 404)
+        return 0;
+    rc = client_discover(client, wait, &found, &why);
+    if (rc)
+        return estc_error_set(err, rc, "%s", why.text);
+    if (!found)
+        return 0;
+    estc_response_clear(response);
+    return client_send(client, op, body, wait, response, err);
 }
 
 /* *certs is what a success brought, in a certs-only message. */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <estc/discovery.h>
 #include <estc/url.h>
 
 #include "base/cleanup_ossl.h"
@@ -36,6 +37,22 @@ static bool route_below(struct answer *a, const char *root) {
 static bool route(struct answer *a) {
     return route_below(a, ESTC_DEFAULT_ROOT) ||
            (a->server->root && route_below(a, a->server->root));
+}
+
+bool server_offers(const struct estc_server *server, enum estc_op op) {
+    switch (op) {
+    case ESTC_OP_CRTS:
+    case ESTC_OP_SEN:
+    case ESTC_OP_SREN:
+        return true;
+    case ESTC_OP_ATT:
+        return server->ops->csrattrs;
+    case ESTC_OP_SKG:
+    case ESTC_OP_SKC:
+    case ESTC_OP_MAX_:
+        break;
+    }
+    return false;
 }
 
 /* One certificate alone is offered wherever a certs-only message is (RFC 9148 section 4.3). */
@@ -96,7 +113,9 @@ void estc_server_answer(const struct estc_server *server, const struct estc_peer
                         const struct estc_request *request, struct estc_response *response) {
     struct answer a = {.server = server, .peer = peer, .request = request, .response = response};
     estc_response_clear(response);
-    if (!route(&a)) {
+    if (strcmp(request->path, ESTC_CORE_PATH) == 0) {
+        answer_core(server, request, response);
+    } else if (!route(&a)) {
         answer_error(response, 404, "no such resource");
     } else if (check_request(&a)) {
         switch (a.op) {

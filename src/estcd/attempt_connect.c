@@ -82,7 +82,13 @@ int attempt_reach(struct attempt *a, char **detail, struct estc_error *err) {
     if (rc)
         return rc;
     const struct estc_client_options client = {
-        .transport = a->transport, .root = i->url_parts.root, .label = i->label};
+        .transport = a->transport,
+        .root = i->url_parts.root,
+        .label = i->label,
+        .discover = !i->url_parts.has_root,
+        .host = i->url_parts.host,
+        .port = i->url_parts.port,
+    };
     rc = estc_client_new(&client, &a->client, err);
     if (!rc)
         rc = estc_client_connect(a->client, &a->wait, err);

@@ -111,7 +111,6 @@ static void u01_u03_paths(void **state) {
         {NULL, "/.well-known/estcrts", NULL},
         {NULL, "/.well-known/est/CRTS", NULL},
         {NULL, "/.well-known/est/a\nb/crts", NULL},
-        {NULL, "/.well-known/core", NULL},
         {NULL, "/", NULL},
         {NULL, "", NULL},
     };

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,14 @@ struct estc_client_options {
     struct estc_transport *transport; /* borrowed; must outlive the client */
     const char *root;                 /* NULL: ESTC_DEFAULT_ROOT */
     const char *label;                /* NULL or "": none */
+    /*
+     * The root is a guess: if the first request is answered by 4.04, the server's /.well-known/core
+     * is asked for another one, on the same connection (RFC 9148 section 4.1). host and port are
+     * those of the transport: links to anybody else are ignored.
+     */
+    bool discover;
+    const char *host; /* NULL: only links relative to the server count */
+    uint16_t port;
 };
 
 int estc_client_new(const struct estc_client_options *options, struct estc_client **out,

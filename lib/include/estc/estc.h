@@ -8,6 +8,7 @@
 #include <estc/client.h>
 #include <estc/coaps.h>
 #include <estc/csr.h>
+#include <estc/discovery.h>
 #include <estc/error.h>
 #include <estc/key.h>
 #include <estc/listener.h>

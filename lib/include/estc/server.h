@@ -70,6 +70,7 @@ struct estc_server {
     const struct estc_server_ops *ops;
     void *arg;
     const char *root; /* a second root besides ESTC_DEFAULT_ROOT, which always answers; or NULL */
+    const char *const *labels; /* that discovery lists, NULL-ended; or NULL */
 };
 
 /*

@@ -2,6 +2,7 @@
 /* coaps URLs of EST servers (RFC 7252 section 6.2, RFC 9148 section 4.1). */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <estc/error.h>
@@ -13,6 +14,7 @@ struct estc_url {
     char *host;    /* name or address, without brackets; "fe80::1%eth0" keeps its scope */
     uint16_t port; /* 5684 when the URL names none */
     char *root; /* begins with "/", has no "/" at the end; ESTC_DEFAULT_ROOT when there is none */
+    bool has_root; /* the URL names the root */
 };
 
 /* ESTC_E_CONFIG for anything but coaps://HOST[:PORT][/PATH]: another scheme, user info, a query, a
