@@ -3,7 +3,7 @@
  * Private keys, of the types that RFC 9148 section 3 and this library's suites can use and no
  * others. Never asks for a passphrase. Owns nothing between calls.
  */
-#include <estc/key.h>
+#include "pkix/key.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -42,6 +42,15 @@ int estc_key_type_parse(const char *name, enum estc_key_type *out) {
             return 0;
         }
     return -EINVAL;
+}
+
+int key_type_curve(enum estc_key_type type) {
+    const char *curve = key_type_valid(type) ? key_types[type].curve : NULL;
+    return curve ? OBJ_sn2nid(curve) : NID_undef;
+}
+
+unsigned key_type_bits(enum estc_key_type type) {
+    return key_type_valid(type) ? (unsigned)key_types[type].bits : 0;
 }
 
 /* NID of the named curve of a key; NID_undef for none, and for parameters spelt out, which may say

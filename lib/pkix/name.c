@@ -39,6 +39,16 @@ static const struct {
     {"emailAddress", NID_pkcs9_emailAddress},
 };
 
+bool name_is_type(const ASN1_OBJECT *type) {
+    const unsigned char *der = OBJ_get0_data(type);
+    if (OBJ_length(type) == 3 && der[0] == 0x55 && der[1] == 0x04) /* 2.5.4.x */
+        return true;
+    for (size_t i = 0; i < sizeof(name_types) / sizeof(name_types[0]); i++)
+        if (name_types[i].nid == OBJ_obj2nid(type))
+            return true;
+    return false;
+}
+
 /* Where the parser stands. */
 struct subject_parser {
     const char *text; /* the whole of it, for messages */

@@ -2,6 +2,8 @@
 /* Shared by name.c, san.c, facts.c and trust_error.c. */
 #pragma once
 
+#include <stdbool.h>
+
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
@@ -14,3 +16,7 @@ char *san_text(const GENERAL_NAME *name);
 
 /* The content of a BIO as clean, bounded text. */
 char *name_clean_bio(BIO *mem);
+
+/* Whether parts of a subject are of this type: X.520's (2.5.4), and what estc_subject_parse()
+ * knows. */
+bool name_is_type(const ASN1_OBJECT *type);

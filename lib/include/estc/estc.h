@@ -9,6 +9,7 @@
 #include <estc/coaps.h>
 #include <estc/csr.h>
 #include <estc/discovery.h>
+#include <estc/csrattrs.h>
 #include <estc/error.h>
 #include <estc/key.h>
 #include <estc/listener.h>
