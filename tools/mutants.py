@@ -61,8 +61,7 @@ def copy_tree():
 
 def configure():
     if not (BUILD / "build.ninja").is_file():
-        need("meson", "setup", BUILD, TREE, "-Dbuildtype=debug", "-Dwerror=false")
-    need("ninja", "-C", BUILD)
+        need("meson", "setup", BUILD, TREE, "--buildtype=debug", "-Ddebug=false", "-Dwerror=false")
 
 
 class Tests:
@@ -143,7 +142,7 @@ class Patch:
             return False, "the patch no longer applies"
         try:
             targets = dict.fromkeys(t for kind, name in programs for t in target_of(kind, name))
-            status, output = run("ninja", "-C", BUILD, *targets)
+            status, output = run("ninja", "-C", BUILD, "-j2", *targets)
             if status != 0:
                 print(output, file=sys.stderr)
                 return False, "does not build"

@@ -400,17 +400,22 @@ class _TapResult(unittest.TestResult):
     def __init__(self, tap):
         super().__init__()
         self.tap = tap
+        self.started = set()
+
+    def startTest(self, test):
+        super().startTest(test)
+        self.started.add(test)
 
     @staticmethod
-    def _name(test):
+    def name(test):
         return str(test.id()).removeprefix("__main__.")
 
     def addSuccess(self, test):
-        self.tap.point(True, self._name(test))
+        self.tap.point(True, self.name(test))
 
     def _failed(self, test, err):
         self.failed.add(getattr(test, "test_case", test))
-        self.tap.point(False, self._name(test), "".join(traceback.format_exception(*err)))
+        self.tap.point(False, self.name(test), "".join(traceback.format_exception(*err)))
 
     def addFailure(self, test, err):
         super().addFailure(test, err)
@@ -421,12 +426,12 @@ class _TapResult(unittest.TestResult):
         self._failed(test, err)
 
     def addSkip(self, test, reason):
-        self.tap.skip(self._name(test), reason)
+        self.tap.skip(self.name(test), reason)
 
     def addSubTest(self, test, subtest, err):
         super().addSubTest(test, subtest, err)
         if err is None:
-            self.tap.point(True, self._name(subtest))
+            self.tap.point(True, self.name(subtest))
         else:
             self._failed(subtest, err)
 
@@ -445,5 +450,10 @@ def main():
 
     wanted = [test for test in flatten(suite)
               if len(sys.argv) < 2 or any(part in test.id() for part in sys.argv[1:])]
-    unittest.TestSuite(wanted).run(_TapResult(tap))
+    result = _TapResult(tap)
+    unittest.TestSuite(wanted).run(result)
+    # When a class cannot be set up, its tests have not run, and none of them has passed.
+    for test in wanted:
+        if test not in result.started:
+            tap.point(False, result.name(test), "did not run")
     tap.finish()

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
 """Answers that no honest server gives: each is refused with a reason and leaves nothing behind."""
+import base64
 import datetime
 
 import coap
@@ -67,6 +68,8 @@ CASES = {
     "empty": (on("sen", body(b"")), FAILED, "malformed", "certs-only message: empty"),
     "f09_pem": (on("sen", lambda a: Answer(204, pki.pem(a.issue()))), FAILED, "malformed",
             "not PKCS#7"),
+    "f09_base64": (on("sen", lambda a: Answer(204, base64.b64encode(pki.certs_only(a.issue())))),
+                   FAILED, "malformed", "not PKCS#7"),
     "truncated": (on("sen", lambda a: Answer(204, pki.certs_only(a.issue())[:-40])), FAILED,
                   "malformed", "not PKCS#7"),
     "trailing": (on("sen", lambda a: Answer(204, pki.certs_only(a.issue()) + b"\0")), FAILED,

@@ -51,7 +51,7 @@ static struct estc_buf der_of(X509_REQ *req) {
     return out;
 }
 
-static void made_requests_are_read_back(void **state) {
+static void e03_made_requests_are_read_back(void **state) {
     (void)state;
     static const struct {
         enum estc_key_type type;
@@ -415,7 +415,7 @@ static void p05_challenge_extensions_and_digest(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(made_requests_are_read_back),
+        cmocka_unit_test(e03_made_requests_are_read_back),
         cmocka_unit_test(e02_empty_attributes_are_present),
         cmocka_unit_test(san_is_critical_without_a_subject),
         cmocka_unit_test(e08_renewal_copies_names_der_for_der),
