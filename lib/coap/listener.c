@@ -23,31 +23,20 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
-#include "coap/dtls.h"
+#include "coap/listener_internal.h"
 #include "coap/message.h"
-#include "coap/peer.h"
-#include "coap/ration.h"
 #include "coap/reply.h"
 #include "coap/resolve.h"
 
 #define LISTENER_MAX_BODY_DEFAULT 16384
 #define LISTENER_SESSIONS_DEFAULT 1024
 #define LISTENER_IDLE_DEFAULT 60
+#define LISTENER_WAITING_DEFAULT 256
 /* libcoap makes a small session for each ClientHello without a cookie and keeps it for 30 s: more
  * of them than of real ones, so that strangers cannot block the door so easily. */
 #define LISTENER_HELLOS_PER_SESSION 4
 /* Token and options of a response, at their longest. */
 #define LISTENER_OPTIONS_MAX 40
-
-struct estc_listener {
-    struct dtls *dtls;
-    struct peer *peers;
-    size_t max_body;
-    uint16_t port;
-    estc_answer_fn answer;
-    void *arg;
-    struct ration refusals;
-};
 
 static struct estc_listener *listener_of(coap_session_t *session) {
     return coap_get_app_data(coap_session_get_context(session));
@@ -71,6 +60,7 @@ static void listener_add_peer(struct estc_listener *l, coap_session_t *session) 
         X509_free(cert);
         return;
     }
+    peer->session = session;
     peer->binding.len = dtls_binding(ssl, peer->binding.data);
     peer->next = l->peers;
     if (l->peers)
@@ -84,6 +74,7 @@ static void listener_add_peer(struct estc_listener *l, coap_session_t *session) 
 static void listener_drop_peer(struct estc_listener *l, struct peer *peer) {
     if (!peer)
         return;
+    later_drop(l, peer);
     if (peer->prev)
         peer->prev->next = peer->next;
     else
@@ -119,7 +110,7 @@ static int listener_on_event(coap_session_t *session, const coap_event_t event) 
         listener_add_peer(l, session);
     } else if (event == COAP_EVENT_DTLS_ERROR) {
         listener_log_refusal(l, session);
-    } else if (event == COAP_EVENT_SERVER_SESSION_DEL) {
+    } else if (event == COAP_EVENT_DTLS_CLOSED || event == COAP_EVENT_SERVER_SESSION_DEL) {
         coap_session_set_app_data(session, NULL);
         listener_drop_peer(l, peer);
     }
@@ -144,7 +135,8 @@ static void listener_answer(struct estc_listener *l, struct peer *peer, const co
     _cleanup(freep) char *path = message_path(request);
     _cleanup(freep) char *query = message_query(request);
     m.query = query;
-    peer_answer(peer, &m, path, room, l->answer, l->arg, reply);
+    peer_answer(peer, &m, path, room, later_ticket(l, peer), l->answer, l->arg, reply);
+    later_begin(l, peer, request);
 }
 
 static void listener_on_request(coap_resource_t *resource, coap_session_t *session,
@@ -256,6 +248,7 @@ int estc_listener_new(const struct estc_listener_options *options, struct estc_l
     if (!l)
         return estc_error_set(err, -ENOMEM, "out of memory");
     l->max_body = options->max_body ? options->max_body : LISTENER_MAX_BODY_DEFAULT;
+    l->max_waiting = options->max_waiting ? options->max_waiting : LISTENER_WAITING_DEFAULT;
     l->answer = options->answer;
     l->arg = options->arg;
     int r = listener_open(l, options, err);
@@ -270,6 +263,8 @@ int estc_listener_new(const struct estc_listener_options *options, struct estc_l
 struct estc_listener *estc_listener_free(struct estc_listener *l) {
     if (!l)
         return NULL;
+    for (struct peer *peer = l->peers; peer; peer = peer->next)
+        later_drop(l, peer);
     dtls_free(l->dtls); /* its last events still find the peers */
     while (l->peers)
         listener_drop_peer(l, l->peers);

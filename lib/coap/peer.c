@@ -3,7 +3,8 @@
  * One client's requests: puts bodies together, asks the program once for each whole request, keeps
  * its answer and cuts blocks from it. State belongs to the DTLS connection, so no other client can
  * reach it (RFC 7959 section 7); what it may hold is one body, one answer and the last few
- * datagrams. A new block 0 replaces a transfer that was under way (section 2.5).
+ * datagrams. A new block 0 replaces a transfer that was under way (section 2.5). An answer may be
+ * left for later; until it is here the client can ask for other things.
  */
 #include "coap/peer.h"
 
@@ -45,6 +46,7 @@ struct peer *peer_free(struct peer *p) {
     estc_response_clear(&p->down);
     peer_key_clear(&p->up_key);
     peer_key_clear(&p->down_key);
+    peer_key_clear(&p->waiting.key);
     free(p->address);
     free(p);
     return NULL;
@@ -167,16 +169,42 @@ static void peer_set_etag(struct peer *p) {
     }
 }
 
-static bool peer_ask(struct peer *p, const struct message *m, const char *path, const void *body,
-                     size_t len, estc_answer_fn answer, void *arg) {
+/* What was answered, or would be. */
+static void peer_take(struct peer *p) {
+    if (p->down.code < 200 || p->down.code > 599)
+        p->down.code = 500;
+    peer_set_etag(p);
+}
+
+static void peer_wait(struct peer *p, const struct message *m, size_t room, uint64_t ticket) {
+    peer_key_clear(&p->waiting.key);
+    p->waiting =
+        (struct peer_waiting){.ticket = ticket, .key = p->down_key, .options = *m, .room = room};
+    p->waiting.options.payload = NULL;
+    p->waiting.options.query = NULL;
+    p->down_key = (struct peer_key){0}; /* there are no blocks of it yet */
+}
+
+/* What is asked, but for its body. */
+struct peer_question {
+    const struct message *m;
+    const char *path;
+    size_t room;
+    uint64_t ticket;
+};
+
+static bool peer_ask(struct peer *p, const struct peer_question *q, const void *body, size_t len,
+                     estc_answer_fn answer, void *arg) {
+    const struct message *m = q->m;
     struct estc_request request = {
         .method = m->code == PEER_POST ? ESTC_POST : ESTC_GET,
-        .path = path,
+        .path = q->path,
         .query = m->query,
         .content_format = m->content_format,
         .accept = m->accept,
         .payload = body,
         .payload_len = len,
+        .ticket = q->ticket,
     };
     struct estc_peer who = {
         .cert = p->cert,
@@ -184,17 +212,44 @@ static bool peer_ask(struct peer *p, const struct message *m, const char *path, 
         .binding = p->binding.len > 0 ? &p->binding : NULL,
     };
     estc_response_clear(&p->down);
-    if (!peer_key_set(&p->down_key, m, path))
+    if (!peer_key_set(&p->down_key, m, q->path))
         return false;
     answer(arg, &who, &request, &p->down);
-    if (p->down.code < 200 || p->down.code > 599)
-        p->down.code = 500;
-    peer_set_etag(p);
+    if (p->down.later && q->ticket)
+        peer_wait(p, m, q->room, q->ticket);
+    else
+        peer_take(p);
     return true;
 }
 
+static void peer_echo(const struct message *m, struct reply *reply) {
+    if (!m->has_block1)
+        return;
+    reply->has_block1 = true;
+    reply->block1 = m->block1;
+}
+
+void peer_resume(struct peer *p, struct estc_response *response, struct reply *reply) {
+    const struct message m = p->waiting.options;
+    size_t room = p->waiting.room;
+    estc_response_clear(&p->down);
+    peer_key_clear(&p->down_key);
+    p->down = *response;
+    *response = (struct estc_response){.content_format = ESTC_FORMAT_NONE, .max_age = -1};
+    p->down_key = p->waiting.key;
+    p->waiting = (struct peer_waiting){0};
+    peer_take(p);
+    peer_page(p, &m, room, reply);
+    peer_echo(&m, reply);
+}
+
+void peer_forget(struct peer *p) {
+    peer_key_clear(&p->waiting.key);
+    p->waiting = (struct peer_waiting){0};
+}
+
 void peer_answer(struct peer *p, const struct message *m, const char *path, size_t room,
-                 estc_answer_fn answer, void *arg, struct reply *reply) {
+                 uint64_t ticket, estc_answer_fn answer, void *arg, struct reply *reply) {
     bool post = m->code == PEER_POST;
     if (!post && m->code != PEER_GET)
         return reply_error(reply, 405, "GET or POST only");
@@ -214,15 +269,15 @@ void peer_answer(struct peer *p, const struct message *m, const char *path, size
         return;
     const void *body = blockwise ? p->up.body.data : post ? m->payload : NULL;
     size_t len = blockwise ? p->up.body.len : post ? m->payload_len : 0;
+    const struct peer_question q = {.m = m, .path = path, .room = room, .ticket = ticket};
     if (len > p->up.max)
         peer_refuse_body(p, BLOCK_TOO_LARGE, reply);
-    else if (peer_ask(p, m, path, body, len, answer, arg))
-        peer_page(p, m, room, reply);
-    else
+    else if (!peer_ask(p, &q, body, len, answer, arg))
         reply_error(reply, 500, "out of memory");
+    else if (ticket && p->waiting.ticket == ticket)
+        reply_init(reply, 0);
+    else
+        peer_page(p, m, room, reply);
     estc_buf_clear(&p->up.body);
-    if (blockwise) {
-        reply->has_block1 = true;
-        reply->block1 = m->block1;
-    }
+    peer_echo(m, reply);
 }

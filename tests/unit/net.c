@@ -133,6 +133,7 @@ static void net_serve_run(int ready, int stop, void *arg) {
         .client_trust = trust,
         .max_body = s->max_body,
         .idle_timeout = s->idle_timeout,
+        .max_waiting = s->max_waiting,
         .answer = s->answer,
         .arg = s->arg,
     };
@@ -148,8 +149,10 @@ static void net_serve_run(int ready, int stop, void *arg) {
                            {.fd = stop, .events = POLLIN}};
     while (!fds[1].revents) {
         estc_listener_prepare(l);
-        NET_CHECK(poll(fds, 2, -1) >= 0 || errno == EINTR);
+        NET_CHECK(poll(fds, 2, s->tick ? 20 : -1) >= 0 || errno == EINTR);
         estc_listener_process(l);
+        if (s->tick)
+            s->tick(l, s->arg);
     }
     estc_listener_free(l);
     estc_trust_free(trust);

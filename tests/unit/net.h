@@ -69,9 +69,10 @@ struct net_server {
     uint16_t port;
     const struct net_id *id, *client_root;
     size_t max_body;
-    unsigned idle_timeout;
+    unsigned idle_timeout, max_waiting;
     estc_answer_fn answer;
     void *arg;
+    void (*tick)(struct estc_listener *l, void *arg); /* 50 times a second; NULL: never */
 };
 struct net_child net_serve(struct net_server *server);
 

@@ -19,7 +19,8 @@
 
 struct estc_listener;
 
-/* Fills response, which comes empty; the listener clears it. Must not block for long. */
+/* Fills response, which comes empty; the listener clears it. Must not block for long: what takes
+ * its time is answered later, under the request's ticket. */
 typedef void (*estc_answer_fn)(void *arg, const struct estc_peer *peer,
                                const struct estc_request *request, struct estc_response *response);
 
@@ -31,6 +32,7 @@ struct estc_listener_options {
     size_t max_body;       /* largest request body in bytes, 4.13 beyond it; 0: 16384 */
     unsigned max_sessions; /* 0: 1024 */
     unsigned idle_timeout; /* seconds until a silent session is dropped; 0: 60 */
+    unsigned max_waiting;  /* answers that may be due at once; 0: 256 */
     estc_answer_fn answer;
     void *arg;
 };
@@ -42,6 +44,15 @@ struct estc_listener *estc_listener_free(struct estc_listener *l); /* takes NULL
 int estc_listener_fd(const struct estc_listener *l);
 void estc_listener_prepare(struct estc_listener *l);
 void estc_listener_process(struct estc_listener *l);
+
+/*
+ * The answer to a request that was left for later. Its client got an empty acknowledgement at once
+ * and gets this as a confirmable message of its own (RFC 7252 section 5.2.2), which is repeated
+ * until it is acknowledged; further blocks are asked for as ever. Takes the payload over in any
+ * case. -ENOENT when nobody waits for it any more, because the connection has ended. Never to be
+ * called by the answer function. One request of a connection at a time can wait.
+ */
+int estc_listener_respond(struct estc_listener *l, uint64_t ticket, struct estc_response *response);
 
 /* The port in use. */
 uint16_t estc_listener_port(const struct estc_listener *l);

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -48,6 +49,8 @@ struct estc_request {
     /* When set, the payload contains this binding: the request goes out on that connection or not
      * at all, in all its parts (ESTC_E_STALE). */
     const struct estc_binding *bound;
+    /* Set by a listener: what an answer goes by that comes later; 0: it has to be given now. */
+    uint64_t ticket;
 };
 
 struct estc_response {
@@ -55,6 +58,7 @@ struct estc_response {
     int content_format;      /* ESTC_FORMAT_NONE: absent */
     int64_t max_age;         /* seconds; -1: absent, which means 60 (RFC 7252 section 5.10.5) */
     struct estc_buf payload; /* a diagnostic text in an error (RFC 7252 section 5.5.2) */
+    bool later; /* to a listener: nothing yet, estc_listener_respond() brings it by the ticket */
 };
 
 void estc_response_clear(struct estc_response *response);
