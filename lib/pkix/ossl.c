@@ -6,8 +6,10 @@
 #include "pkix/ossl.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 
 int ossl_error(struct estc_error *err, int code, const char *fmt, ...) {
@@ -36,4 +38,10 @@ int ossl_append(BIO *mem, struct estc_buf *out, struct estc_error *err) {
     if (len > 0 && estc_buf_append(out, data, (size_t)len))
         return estc_error_set(err, -ENOMEM, "out of memory");
     return 0;
+}
+
+void ossl_wipe(ASN1_STRING *string) {
+    int len = string ? ASN1_STRING_length(string) : 0;
+    if (len > 0)
+        OPENSSL_cleanse((void *)(uintptr_t)ASN1_STRING_get0_data(string), (size_t)len);
 }

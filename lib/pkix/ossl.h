@@ -2,6 +2,7 @@
 /* The one door between OpenSSL's error queue and struct estc_error. */
 #pragma once
 
+#include <openssl/asn1.h>
 #include <openssl/bio.h>
 
 #include <estc/buf.h>
@@ -16,3 +17,6 @@ void ossl_forget(void);
 
 /* Appends what was written to a memory BIO. 0 or -ENOMEM. */
 int ossl_append(BIO *mem, struct estc_buf *out, struct estc_error *err);
+
+/* Overwrites what a string holds, before it is freed; takes NULL. */
+void ossl_wipe(ASN1_STRING *string);

@@ -12,6 +12,7 @@
 #include <estc/csrattrs.h>
 #include <estc/error.h>
 #include <estc/key.h>
+#include <estc/keypackage.h>
 #include <estc/listener.h>
 #include <estc/log.h>
 #include <estc/op.h>
