@@ -10,6 +10,7 @@ from OpenSSL.crypto import FILETYPE_ASN1, dump_certificate
 
 MTU = 1400
 ALERT, HANDSHAKE, APPLICATION_DATA = 21, 22, 23
+SERVER_KEY_EXCHANGE, CLIENT_KEY_EXCHANGE = 12, 16
 CIPHERS = b"ECDHE+AESGCM:ECDHE-ECDSA-AES128-CCM8"
 
 
@@ -35,6 +36,26 @@ def record(kind, content, epoch=0, number=0):
     """A record of DTLS 1.2 as it goes on the wire, neither encrypted nor authenticated."""
     return (bytes([kind, 0xfe, 0xfd]) + epoch.to_bytes(2, "big") + number.to_bytes(6, "big") +
             len(content).to_bytes(2, "big") + content)
+
+
+class Handshake:
+    """Puts the handshake messages of one side together, as long as they are not encrypted."""
+
+    def __init__(self):
+        self.parts = {}  # message number -> what has come of it, in order
+
+    def take(self, datagram):
+        """(type, body) of the messages that this datagram completes."""
+        at = 0
+        while at + 13 <= len(datagram):
+            content, end = vector(datagram, at + 11, 2)
+            if datagram[at] == HANDSHAKE and datagram[at + 3:at + 5] == b"\0\0" and len(content) > 12:
+                body = self.parts.setdefault(content[4:6], bytearray())
+                if number(content[6:9]) == len(body):
+                    body += content[12:]
+                    if len(body) == number(content[1:4]):
+                        yield content[0], bytes(body)
+            at = end
 
 
 @dataclasses.dataclass
@@ -155,6 +176,8 @@ class Client:
         self.socket.connect((host, port))
         self.endpoint = Endpoint(ctx, self.socket.send, server=False)
         self.inbox = []
+        self.handshake = Handshake()
+        self.server_keys = []  # the ephemeral public key of the server, with its parameters
         deadline = time.monotonic() + timeout
         self.endpoint.handshake()
         while not self.endpoint.open:
@@ -166,7 +189,10 @@ class Client:
             raise TimeoutError("no answer from the server")
         readable, _, _ = select.select([self.socket], [], [], min(left, 1))
         if readable:
-            self.inbox += self.endpoint.receive(self.socket.recv(65535))
+            datagram = self.socket.recv(65535)
+            self.server_keys += [body[:4 + body[3]] for kind, body in self.handshake.take(datagram)
+                                 if kind == SERVER_KEY_EXCHANGE]
+            self.inbox += self.endpoint.receive(datagram)
         elif not self.endpoint.open and self.endpoint.connection.DTLSv1_handle_timeout():
             self.endpoint.flush()
 

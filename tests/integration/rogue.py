@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 import socket
 import threading
+import time
 
 from cryptography import x509
 from OpenSSL import SSL
@@ -66,12 +67,14 @@ class Session:
         self.body = b""
         self.answer = None
         self.mids = itertools.count(0x7000)
+        self.handshake = dtls.Handshake()
 
     def receive(self, datagram):
         for data in self.endpoint.receive(datagram):
             message = coap.Message.decode(data)
             if message.code and message.type in (coap.CON, coap.NON):
                 self.server.messages.append((self, message))
+                self.server.times.append(time.monotonic())
                 self.request(message)
             elif message.code == 0:
                 self.server.empty.append((message.type, message.mid))
@@ -141,7 +144,9 @@ class Server:
         self.requests = []  # (op, label)
         self.empty = []  # (type, message id) of the clients' empty messages
         self.messages = []  # (session, message) of the requests, block by block
+        self.times = []  # when each of them came
         self.hellos = []
+        self.client_keys = []  # ephemeral public keys of the clients
         self.longest = 0  # datagram
         self.errors = []
         self.stopping = False
@@ -169,6 +174,8 @@ class Server:
                 self.hellos.append(hello)
             if address not in sessions:
                 sessions[address] = Session(self, address)
+            self.client_keys += [body for kind, body in sessions[address].handshake.take(datagram)
+                                 if kind == dtls.CLIENT_KEY_EXCHANGE]
             try:
                 sessions[address].receive(datagram)
             except SSL.Error as error:

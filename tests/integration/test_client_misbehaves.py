@@ -8,7 +8,10 @@ import random
 import sqlite3
 import time
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, pkcs7
+from OpenSSL import SSL
 
 import coap
 import harness
@@ -77,6 +80,22 @@ class ClientMisbehaves(harness.ClassSite):
         cert, = pkcs7.load_der_pkcs7_certificates(answer.payload)
         self.assertEqual(*(k.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
                            for k in (cert.public_key(), key.public_key())))
+
+    # --- the connection -------------------------------------------------------------------------
+
+    def test_p09_t07_renegotiation_is_refused(self):
+        connection = self.peer.dtls.endpoint.connection
+        connection.renegotiate()
+        with self.assertRaises((SSL.Error, TimeoutError)) as caught:
+            self.peer.dtls.endpoint.handshake()
+            self.peer.dtls.receive(3)
+        self.assertNotIsInstance(caught.exception, TimeoutError, "it says no")
+        self.assertIn("no renegotiation", str(caught.exception))
+
+    def test_z02_an_ephemeral_key_for_each_handshake(self):
+        keys = [key for _ in range(4) for key in self.client().dtls.server_keys]
+        self.assertEqual(len(keys), 4)
+        self.assertEqual(len(set(keys)), 4)
 
     # --- the same again -------------------------------------------------------------------------
 
@@ -317,6 +336,16 @@ class ClientMisbehaves(harness.ClassSite):
                 self.drain(client)
 
     # --- requests of every broken kind ----------------------------------------------------------
+
+    def test_z04_diagnostics_echo_no_secrets(self):
+        """What a client believes to be a shared secret comes back in no diagnostic and no log."""
+        secret = "correct horse battery"
+        body = (x509.CertificateSigningRequestBuilder().subject_name(pki.name("gateway-1-secret"))
+                .add_attribute(x509.oid.AttributeOID.CHALLENGE_PASSWORD, secret.encode())
+                .sign(pki.new_key(), hashes.SHA256()).public_bytes(Encoding.DER))
+        answer = self.peer.exchange(self.whole(body))
+        self.assertNotIn(secret.encode(), answer.payload)
+        self.assertNotIn(secret, self.shared.registrar.log())
 
     def test_e04_r07_requests_of_every_broken_kind(self):
         before = self.rows()

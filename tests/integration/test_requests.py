@@ -98,6 +98,10 @@ class Requests(harness.ClassSite):
         for hello in self.server.hellos:
             self.assertEqual(hello.extensions[SERVER_NAME][5:], HOST.encode())
 
+    def test_z02_an_ephemeral_key_for_each_handshake(self):
+        self.assertGreaterEqual(len(self.server.client_keys), 4)
+        self.assertEqual(len(set(self.server.client_keys)), len(self.server.client_keys))
+
     def test_m03_datagrams_fit_an_mtu_of_1280(self):
         self.assertLessEqual(self.server.longest, 1280 - 48)
 
@@ -204,6 +208,15 @@ class Requests(harness.ClassSite):
     def test_e12_a_new_key_for_each(self):
         keys = {spki(csr.public_key()) for op in ("sen", "sren") for _, _, csr in self.csrs(op)}
         self.assertEqual(len(keys), 4)
+
+    def test_z04_no_secret_in_any_log(self):
+        """The daemon logs as much as it can here."""
+        log = self.shared.daemon.log().lower()
+        for key in self.shared.state.rglob("key.pem"):
+            scalar = pki.load_key(key).private_numbers().private_value.to_bytes(32, "big")
+            text = "".join(key.read_text().splitlines()[1:-1]).lower()
+            for secret in (scalar.hex(), text, text[40:72], "private key"):
+                self.assertNotIn(secret, log)
 
 
 if __name__ == "__main__":

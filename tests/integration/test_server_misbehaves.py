@@ -164,6 +164,7 @@ SCENES = {
                               "too-large", "65536"),
     "goodbye_amid_pages": (pages(lambda body, n, _: page(body, n, 2) if n < 2 else None),
                            UNREACHABLE, "unreachable", "connection was lost"),
+    "m01_silence": (sen(lambda asked: rogue.SILENCE), UNREACHABLE, "timeout", "no usable answer"),
     "d04_max_age_0": (wait_for(0), harness.WORKING, "pending", "come again"),
     "d07_max_age_of_136_years": (wait_for(2**32 - 1), harness.WORKING, "pending", "come again"),
 }
@@ -229,6 +230,20 @@ class ServerMisbehaves(harness.ClassSite):
     def test_d01_separate_answers_are_acknowledged(self):
         self.outcome("d01_t15_separate_after_the_ack")
         self.assertIn((coap.ACK, 0x7000), self.server.empty)
+
+    def test_m01_m02_pace_of_retransmissions(self):
+        """RFC 7252 section 4.8: after 2 to 3 s, then after twice the time; the same message each time."""
+        self.outcome("m01_silence")
+        sent = [(session, message, at) for (session, message), at in
+                zip(self.server.messages, self.server.times) if message.path[-2] == "m01_silence" and
+                message.path[-1] == "sen"]
+        first = [(message, at) for session, message, at in sent if session is sent[0][0]]
+        self.assertEqual({message.mid for message, _ in first}, {first[0][0].mid})
+        waits = [b[1] - a[1] for a, b in zip(first, first[1:])]
+        self.assertGreaterEqual(len(waits), 2)
+        self.assertGreaterEqual(waits[0], 1.95)
+        self.assertLessEqual(waits[0], 3.2 * harness.PATIENCE)
+        self.assertGreaterEqual(waits[1], 1.8 * waits[0])
 
     def test_t07_renegotiation_is_refused(self):
         self.outcome("t07_hello_request")

@@ -6,7 +6,7 @@
 
 /* Bodies */
 
-static void b06_body_in_blocks(void **state) {
+static void b01_b06_body_in_blocks(void **state) {
     (void)state;
     SSL *ssl = dial(&dial_pki.client);
     for (uint32_t i = 0; i < 4; i++) {
@@ -98,7 +98,7 @@ static struct net_message ask_page(SSL *ssl, unsigned method, const char *path, 
     return exchange(ssl, &m);
 }
 
-static void b04_answer_in_blocks(void **state) {
+static void b01_b04_answer_in_blocks(void **state) {
     (void)state;
     SSL *ssl = dial(&dial_pki.client);
     for (unsigned szx = 0; szx <= 6; szx++) {
@@ -179,11 +179,11 @@ static void block1_and_block2(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(b06_body_in_blocks),
+        TEST(b01_b06_body_in_blocks),
         TEST(b07_gaps),
         TEST(b08_b11_blocks_that_do_not_belong_together),
         TEST(b10_body_too_large),
-        TEST(b04_answer_in_blocks),
+        TEST(b01_b04_answer_in_blocks),
         TEST(b13_post_is_carried_out_once),
         TEST(block1_and_block2),
     };
