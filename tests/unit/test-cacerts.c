@@ -88,7 +88,17 @@ static void c08_cacerts_are_sorted(void **state) {
     assert_int_equal(s.intermediates, 2); /* the leaf is nobody's issuer */
     assert_true(s.has_ca_anchor);
 
-    /* A stranger's CA leads nowhere and is dropped, its root absent; with it, it is an anchor. */
+    /* A stranger's CA leads nowhere and is dropped, its root absent; the root would be an anchor.
+     */
+    _cleanup(x509_freep) X509 *lost = support_cert(
+        int_key,
+        &(struct support_cert_spec){
+            .subject = "CN=lost", .ca = 1, .issuer = stranger.ca, .issuer_key = stranger.key});
+    X509 *leading_nowhere[] = {root, inter, lost};
+    s = accept_of(leading_nowhere, 3, NULL);
+    assert_int_equal(s.rc, 0);
+    assert_int_equal(s.anchors, 1);
+    assert_int_equal(s.intermediates, 1);
     X509 *strange[] = {root, inter, stranger.ca};
     s = accept_of(strange, 3, NULL);
     assert_int_equal(s.anchors, 2);
