@@ -23,6 +23,7 @@
 #include "base/cleanup_ossl.h"
 #include "base/fs.h"
 #include "coap/coaplog.h"
+#include "coap/endpoint.h"
 #include "coap/resolve.h"
 
 #define DTLS_SUITES_ECDSA                                          \
@@ -271,25 +272,8 @@ coap_session_t *dtls_connect(struct dtls *dtls, const coap_address_t *peer) {
     return coap_new_client_session_pki(dtls->coap, NULL, peer, COAP_PROTO_DTLS, &pki);
 }
 
-/* libcoap sets SO_REUSEADDR, with which a second server on the same port starts without a word and
- * takes all traffic. A bind() without it tells first. */
-static int dtls_check_free(const coap_address_t *local, struct estc_error *err) {
-    char text[RESOLVE_TEXT_MAX];
-    const struct sockaddr *addr = &local->addr.sa;
-    _cleanup(fs_closep) int fd = socket(addr->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && bind(fd, addr, local->size) == 0)
-        return 0;
-    int e = errno;
-    const char *remedy = e == EADDRINUSE      ? "another program uses it"
-                         : e == EADDRNOTAVAIL ? "this machine does not have that address"
-                         : e == EACCES        ? "ports below 1024 need a privilege"
-                                              : "see the address";
-    return estc_error_set(err, -e, "cannot listen on %s: %s: %s",
-                          resolve_text(addr, local->size, text), strerror(e), remedy);
-}
-
 int dtls_listen(struct dtls *dtls, const coap_address_t *local, struct estc_error *err) {
-    int r = dtls_check_free(local, err);
+    int r = endpoint_check_free(local, err);
     if (r)
         return r;
     coap_dtls_pki_t pki = dtls_pki(dtls);

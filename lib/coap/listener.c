@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "coap/endpoint.h"
 #include "coap/listener_internal.h"
 #include "coap/message.h"
 #include "coap/reply.h"
@@ -169,46 +170,7 @@ static void listener_on_request(coap_resource_t *resource, coap_session_t *sessi
         log_error("client %s: a response did not fit its datagram", peer->address);
 }
 
-static int listener_add_resource(coap_context_t *coap, coap_resource_t *resource) {
-    static const coap_request_t methods[] = {
-        COAP_REQUEST_GET,   COAP_REQUEST_POST,  COAP_REQUEST_PUT,    COAP_REQUEST_DELETE,
-        COAP_REQUEST_FETCH, COAP_REQUEST_PATCH, COAP_REQUEST_IPATCH,
-    };
-    if (!resource)
-        return -ENOMEM;
-    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
-        coap_register_request_handler(resource, methods[i], listener_on_request);
-    coap_add_resource(coap, resource);
-    return 0;
-}
-
 /* Setting up */
-
-/* [::] takes IPv4 as well, but a kernel may have been built or started without IPv6. */
-static const char *listener_any_address(void) {
-    _cleanup(fs_closep) int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    return fd < 0 && errno == EAFNOSUPPORT ? "0.0.0.0" : "::";
-}
-
-static int listener_parse_address(const struct estc_listener_options *o, coap_address_t *out,
-                                  struct estc_error *err) {
-    const char *text = o->address ? o->address : listener_any_address();
-    uint16_t port = o->port ? o->port : ESTC_DEFAULT_PORT;
-    struct estc_wait none = {.cancel_fd = -1};
-    struct resolve_list list;
-    if (!resolve_is_address(text))
-        return estc_error_set(err, -EINVAL, "'%s' is not an IPv4 or IPv6 address to listen on",
-                              text);
-    int r = resolve_host(text, port, &none, &list, err);
-    if (r)
-        return r;
-    coap_address_init(out);
-    if (list.count == 0 || list.at[0].len > sizeof(out->addr))
-        return estc_error_set(err, -EAFNOSUPPORT, "'%s': unknown kind of address", text);
-    memcpy(&out->addr, &list.at[0].addr, list.at[0].len);
-    out->size = list.at[0].len;
-    return 0;
-}
 
 static void listener_set_limits(coap_context_t *coap, const struct estc_listener_options *o) {
     unsigned sessions = o->max_sessions ? o->max_sessions : LISTENER_SESSIONS_DEFAULT;
@@ -223,7 +185,7 @@ static int listener_open(struct estc_listener *l, const struct estc_listener_opt
                          struct estc_error *err) {
     coap_address_t address;
     struct dtls_config config = {.credentials = &o->credentials, .trust = o->client_trust};
-    int r = listener_parse_address(o, &address, err);
+    int r = endpoint_address(o->address, o->port ? o->port : ESTC_DEFAULT_PORT, &address, err);
     if (!r)
         r = dtls_new(&config, &l->dtls, err);
     if (r)
@@ -232,9 +194,8 @@ static int listener_open(struct estc_listener *l, const struct estc_listener_opt
     coap_set_app_data(coap, l);
     coap_register_event_handler(coap, listener_on_event);
     listener_set_limits(coap, o);
-    coap_str_const_t *core = coap_make_str_const(".well-known/core");
-    if (listener_add_resource(coap, coap_resource_unknown_init(listener_on_request)) < 0 ||
-        listener_add_resource(coap, coap_resource_init(core, 0)) < 0)
+    if (endpoint_handle(coap, NULL, listener_on_request) < 0 ||
+        endpoint_handle(coap, ".well-known/core", listener_on_request) < 0)
         return estc_error_set(err, -ENOMEM, "out of memory");
     l->port = coap_address_get_port(&address);
     return dtls_listen(l->dtls, &address, err);

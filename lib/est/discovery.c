@@ -77,9 +77,8 @@ int discovery_ask(struct estc_transport *transport, const struct discovery_serve
     if (rc)
         return rc;
     if (response.code != 205)
-        return estc_error_set(err, ESTC_E_NOT_FOUND,
-                              ESTC_CORE_PATH ": the server answered %u.%02u", response.code / 100,
-                              response.code % 100);
+        return estc_error_set(err, ESTC_E_NOT_FOUND, ESTC_CORE_PATH ": the server answered %u.%02u",
+                              response.code / 100, response.code % 100);
     if (response.content_format != ESTC_FORMAT_LINK && response.content_format != ESTC_FORMAT_NONE)
         return estc_error_set(err, ESTC_E_PROTOCOL,
                               ESTC_CORE_PATH ": the server answered in content format %d, asked "

@@ -13,8 +13,10 @@
 
 #include <estc/key.h>
 #include <estc/op.h>
+#include <estc/url.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "pattern.h"
 
 const struct config_rule *config_rule_at(const struct config *config, size_t i) {
@@ -127,6 +129,23 @@ static void judge_names(const struct config *config, struct conf_errors *errors)
         }
 }
 
+/* Root and host end up in URLs that others configure, so they have to be good in one. */
+static void judge_url(const struct config *config, const struct conf_origin *where,
+                      struct conf_errors *errors) {
+    const char *root = config->root ? config->root : "";
+    const char *host = config->discovery_host ? config->discovery_host : "localhost";
+    const bool v6 = strchr(host, ':') != NULL;
+    _cleanup(freep) char *url = text_format("coaps://h%s", root);
+    _cleanup(freep) char *named = text_format("coaps://%s%s%s", v6 ? "[" : "", host, v6 ? "]" : "");
+    _cleanup(estc_url_clear) struct estc_url parsed = {0}, other = {0};
+    if (config->root && (!url || *root != '/' || estc_url_parse(url, &parsed, NULL) ||
+                         strcmp(parsed.root, root) != 0))
+        conf_error(errors, where,
+                   "root: '%s' is no path: write \"/\" and a short name, like \"/est\"", root);
+    if (config->discovery_host && (!named || estc_url_parse(named, &other, NULL) || other.has_root))
+        conf_error(errors, where, "discovery.host: '%s' is no host name and no address", host);
+}
+
 static void judge(struct config *config, const char *path, struct conf_errors *errors) {
     const struct conf_origin where = {.file = (char *)(uintptr_t)path, .line = 1};
     unsigned char address[16];
@@ -136,6 +155,7 @@ static void judge(struct config *config, const char *path, struct conf_errors *e
                    "address: '%s' is no numeric address, like \"::\" or "
                    "\"192.0.2.1\"",
                    config->address);
+    judge_url(config, &where, errors);
     judge_names(config, errors);
     for (size_t i = 0; i < config->rules.n; i++)
         judge_rule(config, (struct config_rule *)config->rules.items + i, errors);

@@ -66,7 +66,13 @@ struct config_rule {
 struct config {
     char *address; /* numeric, to listen on */
     int64_t port;
-    char *ledger; /* path of the SQLite file */
+    char *root; /* a second one, "/est"; or NULL */
+    /* Plain CoAP, without authentication: /.well-known/core alone. */
+    int discovery_enabled;       /* enum conf_bool */
+    char **discovery_interfaces; /* where multicast is answered, and nothing elsewhere; or NULL */
+    int64_t discovery_port;
+    char *discovery_host; /* that links name; NULL: the address that was asked */
+    char *ledger;         /* path of the SQLite file */
     char *server_certificate, *server_key;
     char *ca_certificate, *ca_key, *ca_chain; /* ca_chain: intermediates and root, for /crts */
     int64_t lifetime, backdate;               /* seconds */

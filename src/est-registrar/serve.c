@@ -21,10 +21,12 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "common/exitcode.h"
 #include "common/journal.h"
 #include "common/pem.h"
 #include "common/service.h"
+#include "discover.h"
 #include "registrar.h"
 
 /* --- who the registrar is --- */
@@ -118,19 +120,28 @@ static int add_sources(sd_event *event, struct estc_listener *listener) {
 struct serving {
     struct registrar *registrar;
     struct estc_server server;
+    char **labels; /* the server's */
     struct estc_listener *listener;
     sd_event *event;
+    struct discover *discover;
 };
 
 static void serving_end(struct serving *s) {
+    discover_close(s->discover);
     sd_event_unref(s->event);
     estc_listener_free(s->listener);
+    text_list_free(s->labels);
     registrar_close(s->registrar);
 }
 
 static int open_all(const struct config *config, struct serving *s, struct estc_error *err) {
     int rc = registrar_open(config, &s->registrar, err);
-    s->server = (struct estc_server){.ops = &registrar_ops, .arg = s->registrar};
+    if (!rc)
+        rc = discover_labels(config, &s->labels);
+    s->server = (struct estc_server){.ops = &registrar_ops,
+                                     .arg = s->registrar,
+                                     .root = config->root,
+                                     .labels = (const char *const *)s->labels};
     if (!rc)
         rc = open_listener(config, s->registrar, &s->server, &s->listener, err);
     if (rc)
@@ -138,7 +149,9 @@ static int open_all(const struct config *config, struct serving *s, struct estc_
     rc = sd_event_default(&s->event);
     if (rc >= 0)
         rc = add_sources(s->event, s->listener);
-    return rc < 0 ? estc_error_set(err, rc, "cannot make an event loop: %s", strerror(-rc)) : 0;
+    if (rc < 0)
+        return estc_error_set(err, rc, "cannot make an event loop: %s", strerror(-rc));
+    return discover_open(config, &s->server, s->event, &s->discover, err);
 }
 
 int serve_run(const struct config *config) {
@@ -179,8 +192,8 @@ static int check_ledger(const struct config *config, struct estc_error *err) {
 }
 
 int serve_check(const struct config *config) {
-    static int (*const checks[])(const struct config *config,
-                                 struct estc_error *err) = {check_own, check_ca, check_ledger};
+    static int (*const checks[])(const struct config *config, struct estc_error *err) = {
+        check_own, check_ca, check_ledger, discover_check};
     unsigned faults = 0;
     struct estc_error err = {0};
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)

@@ -19,7 +19,7 @@
 enum option_type { OPTION_FLAG, OPTION_TEXT, OPTION_DURATION };
 
 /* Which commands know an option. */
-enum { FOR_ALL = 1, FOR_LIST = 2, FOR_ATTEMPT = 4 };
+enum { FOR_ALL = 1, FOR_LIST = 2, FOR_ATTEMPT = 4, FOR_DISCOVER = 8 };
 
 static const struct option_info {
     const char *name, *value; /* value: what stands for it in the help */
@@ -35,14 +35,18 @@ static const struct option_info {
     {"help", NULL, OPTION_FLAG, offsetof(struct cli, help), FOR_ALL, "print this help"},
     {"version", NULL, OPTION_FLAG, offsetof(struct cli, version), FOR_ALL,
      "print the version of estc, without asking the daemon"},
-    {"no-legend", NULL, OPTION_FLAG, offsetof(struct cli, no_legend), FOR_LIST,
+    {"no-legend", NULL, OPTION_FLAG, offsetof(struct cli, no_legend), FOR_LIST | FOR_DISCOVER,
      "leave out the headings and the last line"},
     {"force", NULL, OPTION_FLAG, offsetof(struct cli, force), FOR_ATTEMPT,
      "do it although it is not due"},
     {"no-wait", NULL, OPTION_FLAG, offsetof(struct cli, no_wait), FOR_ATTEMPT,
      "do not wait for the end: exit as soon as it has started"},
-    {"timeout", "DURATION", OPTION_DURATION, offsetof(struct cli, timeout), FOR_ATTEMPT,
-     "wait at most so long: 90s, 15m, 2h (default: " CLI_DEFAULT_TIMEOUT ")"},
+    {"multicast", "INTERFACE", OPTION_TEXT, offsetof(struct cli, multicast), FOR_DISCOVER,
+     "ask all that hear a multicast on this network interface"},
+    {"timeout", "DURATION", OPTION_DURATION, offsetof(struct cli, timeout),
+     FOR_ATTEMPT | FOR_DISCOVER,
+     "wait at most so long: 90s, 15m, 2h (default: " CLI_DEFAULT_TIMEOUT
+     "; discover: " CLI_DISCOVER_TIMEOUT ")"},
 };
 #define N_OPTIONS (sizeof(options) / sizeof(options[0]))
 
@@ -64,6 +68,8 @@ static const struct command commands[] = {
      "renew the certificate now, and show each step"},
     {"cacerts", "ID", 1, 1, 0, false, command_cacerts,
      "print the CA certificates of an identity as PEM"},
+    {"discover", "[ADDRESS]", 0, 1, FOR_DISCOVER, false, command_discover,
+     "look for EST servers, at one address or by --multicast; needs no daemon"},
     {"reload", "", 0, 0, 0, true, command_reload,
      "make estcd read its configuration again, and wait until it is in force"},
     {"events", "", 0, 0, 0, false, command_events, "print what happens, as it happens"},
@@ -174,7 +180,10 @@ static int check(const struct cli *cli, unsigned used, struct estc_error *err) {
                               command->name);
     if (cli->n_ids > command->max)
         return estc_error_set(err, -EINVAL, "'%s' takes %s, but '%s' was given, too", command->name,
-                              command->max ? "one ID" : "no argument", cli->ids[command->max]);
+                              command->max == 0   ? "no argument"
+                              : command->min == 0 ? "one address"
+                                                  : "one ID",
+                              cli->ids[command->max]);
     return 0;
 }
 
@@ -184,7 +193,7 @@ int args_parse(int argc, char **argv, struct cli *cli, struct estc_error *err) {
     cli->ids = calloc((size_t)argc + 1, sizeof(*cli->ids));
     if (!cli->ids)
         return estc_error_set(err, -ENOMEM, "out of memory");
-    conf_parse_duration(CLI_DEFAULT_TIMEOUT, &cli->timeout);
+    cli->timeout = -1;
     unsigned used = 0;
     bool only_arguments = false;
     for (int at = 1; at < argc; at++) {
@@ -201,6 +210,11 @@ int args_parse(int argc, char **argv, struct cli *cli, struct estc_error *err) {
         if (rc)
             return rc;
     }
+    if (cli->timeout < 0)
+        conf_parse_duration(cli->command && cli->command->knows & FOR_DISCOVER
+                                ? CLI_DISCOVER_TIMEOUT
+                                : CLI_DEFAULT_TIMEOUT,
+                            &cli->timeout);
     if (!cli->socket) {
         const char *named = getenv("ESTC_SOCKET");
         cli->socket_from_environment = named && *named;
@@ -227,7 +241,7 @@ int args_run(const struct cli *cli) {
 static void help_commands(FILE *out) {
     fputs("\nCommands:\n", out);
     for (size_t i = 0; i < N_COMMANDS; i++)
-        fprintf(out, "  %-7s %-5s  %s\n", commands[i].name, commands[i].arguments,
+        fprintf(out, "  %-8s %-9s  %s\n", commands[i].name, commands[i].arguments,
                 commands[i].help);
 }
 

@@ -8,6 +8,8 @@
 
 #define CLI_DEFAULT_SOCKET "/run/estcd/control"
 #define CLI_DEFAULT_TIMEOUT "10m"
+/* Answers to a multicast come within 5 s (RFC 7252 section 8.2), and some networks are slow. */
+#define CLI_DISCOVER_TIMEOUT "8s"
 
 struct command;
 
@@ -18,8 +20,9 @@ struct cli {
     const char *socket;
     bool socket_from_environment;
     bool json, no_legend, force, no_wait, help, version;
-    int64_t timeout; /* seconds to wait for the end of an attempt */
-    int argc;        /* as it was called, to say how to repeat it */
+    const char *multicast; /* name of a network interface */
+    int64_t timeout;       /* seconds to wait for the end of an attempt, or for answers */
+    int argc;              /* as it was called, to say how to repeat it */
     char **argv;
 };
 
@@ -27,6 +30,7 @@ struct cli {
 int command_list(const struct cli *cli);
 int command_show(const struct cli *cli);
 int command_cacerts(const struct cli *cli);
+int command_discover(const struct cli *cli);
 int command_enroll(const struct cli *cli);
 int command_renew(const struct cli *cli);
 int command_reload(const struct cli *cli);

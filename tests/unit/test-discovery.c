@@ -23,7 +23,7 @@ static int some_wishes(void *arg, const struct estc_peer *peer, const char *labe
 static const struct estc_server_ops plain_ops = {0}, wishing_ops = {.csrattrs = some_wishes};
 
 #define CT ";ct=\"281 287\""
-#define LINKS(base)                                                                              \
+#define LINKS(base)                                                                            \
     "<" base "/crts>;rt=\"ace.est.crts\"" CT ",<" base "/sen>;rt=\"ace.est.sen\"" CT ",<" base \
     "/sren>;rt=\"ace.est.sren\"" CT
 
@@ -156,8 +156,8 @@ static void remember(enum estc_log_level level, const char *text, void *arg) {
 static void u11_links_to_others_are_ignored(void **state) {
     (void)state;
     static const char *const others[] = {
-        "coaps://evil.example",   "coaps://est.example:5685", "coaps://[2001:db8::1]",
-        "coaps://est.example.x",  "coaps://est.exampl",       "coaps://192.0.2.1:5684",
+        "coaps://evil.example",  "coaps://est.example:5685", "coaps://[2001:db8::1]",
+        "coaps://est.example.x", "coaps://est.exampl",       "coaps://192.0.2.1:5684",
     };
     estc_log_set_handler(remember, NULL);
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {

@@ -69,7 +69,7 @@ static void u10_targets(void **state) {
         {"<COAPS://h.example:99/est/crts>;rt=ace.est.crts", "h.example|99|/est|"},
         {"<coaps://[fe80::1]:99/est/crts>;rt=ace.est.crts", "fe80::1|99|/est|"},
         {"</est/sen>;rt=ace.est.sen;anchor=\"coaps://other\"", "ignored"},
-        {"</est/crts>;rt=ace.est.sen", "ignored"},   /* says one thing, is another */
+        {"</est/crts>;rt=ace.est.sen", "ignored"}, /* says one thing, is another */
         {"</est/crt>;rt=ace.est.crts", "ignored"},
         {"</est/cacerts>;rt=ace.est.crts", "ignored"},
         {"</crts>;rt=ace.est.crts", "ignored"}, /* no root at all */
@@ -178,8 +178,7 @@ static void what_is_no_answer(void **state) {
     static const char *const bad[] = {"hello", "</est/crts>;rt=ace.est.crts,", "\xff\xfe"};
     for (size_t i = 0; i < 3; i++) {
         offers.n = 7;
-        assert_int_equal(estc_offers_read(bad[i], strlen(bad[i]), &offers, &err),
-                         ESTC_E_MALFORMED);
+        assert_int_equal(estc_offers_read(bad[i], strlen(bad[i]), &offers, &err), ESTC_E_MALFORMED);
         assert_int_equal(offers.n, 7); /* written on success only */
     }
     assert_non_null(strstr(err.text, "RFC 6690"));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where EST is (RFC 9148 section 4.1): links of /.well-known/core (RFC 6690), written by servers and
- * reduced by clients to what they need. Whatever is read here is a hint, whoever sent it: no link
- * changes whom the server's certificate has to name.
+ * Where EST is (RFC 9148 section 4.1): links of /.well-known/core (RFC 6690), written by servers
+ * and reduced by clients to what they need. Whatever is read here is a hint, whoever sent it: no
+ * link changes whom the server's certificate has to name.
  */
 #pragma once
 
@@ -33,7 +33,8 @@ struct estc_offer {
 struct estc_offers {
     struct estc_offer *items;
     size_t n;
-    size_t ignored; /* links of EST that are of no use: another scheme, a path that is no EST path */
+    size_t
+        ignored; /* links of EST that are of no use: another scheme, a path that is no EST path */
 };
 
 /*

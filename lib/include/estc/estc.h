@@ -2,6 +2,7 @@
 /* Everything of libestc. */
 #pragma once
 
+#include <estc/beacon.h>
 #include <estc/buf.h>
 #include <estc/cert.h>
 #include <estc/certs.h>
@@ -16,6 +17,7 @@
 #include <estc/listener.h>
 #include <estc/log.h>
 #include <estc/op.h>
+#include <estc/seek.h>
 #include <estc/server.h>
 #include <estc/transport.h>
 #include <estc/trust.h>
