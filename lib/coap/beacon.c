@@ -151,8 +151,9 @@ static void on_request(coap_resource_t *resource, coap_session_t *session,
     const coap_address_t *remote = coap_session_get_addr_remote(session);
     struct reply reply;
     answer(b, session, request, &reply);
-    log_debug("discovery: %s was answered %u.%02u", resolve_text(&remote->addr.sa, remote->size, from),
-              reply.code / 100, reply.code % 100);
+    log_debug("discovery: %s was answered %u.%02u",
+              resolve_text(&remote->addr.sa, remote->size, from), reply.code / 100,
+              reply.code % 100);
     if (!reply_write(&reply, response))
         log_error("discovery: an answer did not fit its datagram");
     reply_clear(&reply);
@@ -177,7 +178,9 @@ static int join(struct estc_beacon *b, const char *name, struct estc_error *err)
                               "and is it able to multicast?",
                               name);
     log_info("discovery: listening for multicast on %s%s", name,
-             v4 && v6 ? "" : v4 ? ", IPv4 only" : ", IPv6 only");
+             v4 && v6 ? ""
+             : v4     ? ", IPv4 only"
+                      : ", IPv6 only");
     return 0;
 }
 

@@ -88,9 +88,8 @@ int probe_read(const unsigned char *data, size_t len,
     coap_pdu_t *pdu = coap_pdu_init(COAP_MESSAGE_CON, COAP_EMPTY_CODE, 0, len);
     if (!pdu)
         return -ENOMEM;
-    int rc = coap_pdu_parse(COAP_PROTO_UDP, data, len, pdu)
-                 ? read_pdu(pdu, token, &answer)
-                 : ESTC_E_PROTOCOL;
+    int rc = coap_pdu_parse(COAP_PROTO_UDP, data, len, pdu) ? read_pdu(pdu, token, &answer)
+                                                            : ESTC_E_PROTOCOL;
     coap_delete_pdu(pdu);
     if (rc)
         estc_buf_clear(&answer.payload);

@@ -26,8 +26,8 @@ size_t probe_ack(uint16_t mid, unsigned char out[static PROBE_MAX]);
 struct probe_answer {
     enum probe_type type;
     uint16_t mid;
-    bool empty; /* an acknowledgement or a reset alone; the rest is not set */
-    bool ours;  /* it has our token */
+    bool empty;             /* an acknowledgement or a reset alone; the rest is not set */
+    bool ours;              /* it has our token */
     struct message message; /* without its payload */
     struct estc_buf payload;
 };

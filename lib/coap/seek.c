@@ -307,9 +307,10 @@ static int seek_verdict(const struct seek *s) {
     if (s->failure == EPROTO)
         return estc_error_set(s->err, ESTC_E_PROTOCOL, "%s: its answer breaks the rules of CoAP",
                               host);
-    return estc_error_set(s->err, ESTC_E_UNREACHABLE,
-                          "%s: nobody listens for plain CoAP on UDP port %u: discovery is off there",
-                          host, (unsigned)s->port);
+    return estc_error_set(
+        s->err, ESTC_E_UNREACHABLE,
+        "%s: nobody listens for plain CoAP on UDP port %u: discovery is off there", host,
+        (unsigned)s->port);
 }
 
 /* --- sockets --- */

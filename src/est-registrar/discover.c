@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Plain CoAP in the registrar's loop. It says where EST is and serves none of it: the links are
- * absolute and name coaps, the host that the certificate names (or the address that was asked, where
- * no host is configured) and the port.
+ * absolute and name coaps, the host that the certificate names (or the address that was asked,
+ * where no host is configured) and the port.
  */
 #include "discover.h"
 
@@ -50,16 +50,16 @@ static bool is_any(const char *address) {
 static int links(void *arg, const char *host, const char *query, struct estc_buf *out) {
     const struct discover *d = arg;
     const struct config *config = d->config;
-    const char *named = config->discovery_host     ? config->discovery_host
+    const char *named = config->discovery_host    ? config->discovery_host
                         : is_any(config->address) ? NULL
-                                                   : config->address;
+                                                  : config->address;
     bool bare = named && strchr(named, ':'); /* an IPv6 address as the configuration has it */
     _cleanup(freep) char *port =
         text_format(config->port == ESTC_DEFAULT_PORT ? "" : ":%u", (unsigned)config->port);
-    _cleanup(freep) char *authority =
-        port ? text_format("coaps://%s%s%s%s", bare ? "[" : "", named ? named : host,
-                           bare ? "]" : "", port)
-             : NULL;
+    _cleanup(freep) char *authority = port
+                                          ? text_format("coaps://%s%s%s%s", bare ? "[" : "",
+                                                        named ? named : host, bare ? "]" : "", port)
+                                          : NULL;
     return authority ? estc_server_links(d->server, authority, query, out) : -ENOMEM;
 }
 
@@ -125,7 +125,7 @@ int discover_check(const struct config *config, struct estc_error *err) {
         return 0;
     for (char *const *name = config->discovery_interfaces; name && *name; name++)
         if (if_nametoindex(*name) == 0)
-            return estc_error_set(err, -ENODEV,
-                                  "discovery.interfaces: there is no network interface '%s'", *name);
+            return estc_error_set(
+                err, -ENODEV, "discovery.interfaces: there is no network interface '%s'", *name);
     return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * estc discover: asks the network, not the daemon. Discovery needs no key, and what comes back is
- * anybody's bytes: they are read here, in a command without rights that ends at once, rather than in
- * a process that lives for years or holds a key. Root's rights are given up first.
+ * anybody's bytes: they are read here, in a command without rights that ends at once, rather than
+ * in a process that lives for years or holds a key. Root's rights are given up first.
  */
 #include "discover.h"
 
@@ -49,13 +49,12 @@ static int become_nobody(struct estc_error *err) {
 /* --- answers --- */
 
 static void say_unfit(const struct estc_seek_answer *answer) {
-    _cleanup(freep) char *text =
-        text_clean(answer->payload, answer->content_format == ESTC_FORMAT_NONE ? answer->payload_len
-                                                                               : 0,
-                   DIAGNOSTIC_MAX);
+    _cleanup(freep) char *text = text_clean(
+        answer->payload, answer->content_format == ESTC_FORMAT_NONE ? answer->payload_len : 0,
+        DIAGNOSTIC_MAX);
     if (answer->code != 205)
-        say_note("%s answered %u.%02u%s%s", answer->address, answer->code / 100,
-                 answer->code % 100, text && *text ? ": " : "", text ? text : "");
+        say_note("%s answered %u.%02u%s%s", answer->address, answer->code / 100, answer->code % 100,
+                 text && *text ? ": " : "", text ? text : "");
     else
         say_note("%s answered in content format %d, which is no list of links", answer->address,
                  answer->content_format);
@@ -156,7 +155,6 @@ int command_discover(const struct cli *cli) {
         return rc == ESTC_E_TIMEOUT || rc == ESTC_E_UNREACHABLE ? EXIT_UNREACHABLE : EXIT_FAILED;
     }
     if (cli->multicast && json_array_size(places) == 0 && !cli->json)
-        say_note("Nobody answered on %s within %lld s.", cli->multicast,
-                 (long long)cli->timeout);
+        say_note("Nobody answered on %s within %lld s.", cli->multicast, (long long)cli->timeout);
     return print(cli, places);
 }

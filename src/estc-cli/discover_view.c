@@ -45,9 +45,9 @@ static json_t *operations(const struct estc_offer *offer) {
         json_t *formats = json_array();
         for (const int *f = offer->ops[op].formats; formats && *f != ESTC_FORMAT_NONE; f++)
             json_array_append_new(formats, json_integer(*f));
-        json_array_append_new(list, json_pack("{s:s, s:o}", "name",
-                                              estc_op_info((enum estc_op)op)->name, "formats",
-                                              formats));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:o}", "name", estc_op_info((enum estc_op)op)->name,
+                                        "formats", formats));
     }
     return list;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A plain CoAP socket that answers GET /.well-known/core and nothing else, for those who do not know
- * yet where EST is: without authentication, to single requests and to multicast (RFC 7252 section
- * 8). What it says is a hint; EST itself is never served here (RFC 9148 section 3). Driven like
- * <estc/listener.h>: poll estc_beacon_fd() for reading, call estc_beacon_prepare() before each sleep
- * and estc_beacon_process() when it is readable.
+ * A plain CoAP socket that answers GET /.well-known/core and nothing else, for those who do not
+ * know yet where EST is: without authentication, to single requests and to multicast (RFC 7252
+ * section 8). What it says is a hint; EST itself is never served here (RFC 9148 section 3). Driven
+ * like <estc/listener.h>: poll estc_beacon_fd() for reading, call estc_beacon_prepare() before each
+ * sleep and estc_beacon_process() when it is readable.
  */
 #pragma once
 

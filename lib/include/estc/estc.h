@@ -9,8 +9,8 @@
 #include <estc/client.h>
 #include <estc/coaps.h>
 #include <estc/csr.h>
-#include <estc/discovery.h>
 #include <estc/csrattrs.h>
+#include <estc/discovery.h>
 #include <estc/error.h>
 #include <estc/key.h>
 #include <estc/keypackage.h>

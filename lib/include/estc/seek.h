@@ -35,8 +35,8 @@ typedef void (*estc_seek_fn)(void *arg, const struct estc_seek_answer *answer);
  * One host: 0 after its answer; ESTC_E_TIMEOUT, _UNREACHABLE, _CANCELLED, _PROTOCOL. Multicast: 0
  * when the deadline has come, with one call for each of the first 64 that answered, in the order in
  * which their answers were complete; those who break the protocol are left out. Answers to a
- * multicast take up to 5 seconds by design, so wait for longer. -ENODEV for an interface that is not
- * there.
+ * multicast take up to 5 seconds by design, so wait for longer. -ENODEV for an interface that is
+ * not there.
  */
 int estc_seek(const struct estc_seek_options *options, const struct estc_wait *wait,
               estc_seek_fn found, void *arg, struct estc_error *err);
