@@ -128,19 +128,51 @@ class Session:
         self.reply(message, answer.code, options, answer.payload[start:start + block2.size])
 
 
-class Server:
-    """A rogue EST-coaps server on 127.0.0.1. behaviours: label -> function(Asked) -> Answer, bytes
-    of a whole CoAP message, or SILENCE; labels that are missing are answered honestly."""
+class UdpServer:
+    """A port on 127.0.0.1 and a thread that takes what comes in; closed at the end of a `with`."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.settimeout(0.2)
+        self.port = self.socket.getsockname()[1]
+        self.stopping = False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        while not self.stopping:
+            try:
+                datagram, address = self.socket.recvfrom(65535)
+            except (TimeoutError, ConnectionError):
+                continue
+            self.receive(datagram, address)
+
+    def receive(self, datagram, address):
+        raise NotImplementedError
+
+    def close(self):
+        self.stopping = True
+        self.thread.join()
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class Server(UdpServer):
+    """A rogue EST-coaps server. behaviours: label -> function(Asked) -> Answer, bytes of a whole CoAP
+    message, or SILENCE; labels that are missing are answered honestly."""
 
     def __init__(self, authority, key, chain, behaviours=None, verify=SSL.VERIFY_NONE,
                  trust=None):
         self.authority = authority
         self.behaviours = behaviours or {}
         self.context = dtls.context(SSL.DTLS_SERVER_METHOD, key, chain, trust, verify)
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.socket.settimeout(0.2)
-        self.port = self.socket.getsockname()[1]
+        self.sessions = {}  # address -> Session
         self.requests = []  # (op, label)
         self.empty = []  # (type, message id) of the clients' empty messages
         self.messages = []  # (session, message) of the requests, block by block
@@ -149,9 +181,7 @@ class Server:
         self.client_keys = []  # ephemeral public keys of the clients
         self.longest = 0  # datagram
         self.errors = []
-        self.stopping = False
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
+        super().__init__()
 
     def ask(self, message, body, certificate):
         path = message.path
@@ -162,99 +192,45 @@ class Server:
         return behaviour(Asked(op, label, body, self.authority,
                                message.number(coap.CONTENT_FORMAT), certificate))
 
-    def run(self):
-        sessions = {}
-        while not self.stopping:
-            try:
-                datagram, address = self.socket.recvfrom(65535)
-            except (TimeoutError, ConnectionError):
-                continue
-            self.longest = max(self.longest, len(datagram))
-            if hello := dtls.Hello.read(datagram):
-                self.hellos.append(hello)
-            if address not in sessions:
-                sessions[address] = Session(self, address)
-            self.client_keys += [body for kind, body in sessions[address].handshake.take(datagram)
-                                 if kind == dtls.CLIENT_KEY_EXCHANGE]
-            try:
-                sessions[address].receive(datagram)
-            except SSL.Error as error:
-                self.errors.append(str(error))
-                sessions[address].endpoint.flush()
-                del sessions[address]
-            except (ValueError, KeyError) as error:
-                self.errors.append(repr(error))
-
-    def close(self):
-        self.stopping = True
-        self.thread.join()
-        self.socket.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
+    def receive(self, datagram, address):
+        self.longest = max(self.longest, len(datagram))
+        if hello := dtls.Hello.read(datagram):
+            self.hellos.append(hello)
+        if address not in self.sessions:
+            self.sessions[address] = Session(self, address)
+        session = self.sessions[address]
+        self.client_keys += [body for kind, body in session.handshake.take(datagram)
+                             if kind == dtls.CLIENT_KEY_EXCHANGE]
+        try:
+            session.receive(datagram)
+        except SSL.Error as error:
+            self.errors.append(str(error))
+            session.endpoint.flush()
+            del self.sessions[address]
+        except (ValueError, KeyError) as error:
+            self.errors.append(repr(error))
 
 
-class AlertServer:
+class AlertServer(UdpServer):
     """Answers whatever begins a handshake with one plain alert record and nothing else."""
 
     def __init__(self, level, description):
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.socket.settimeout(0.2)
-        self.port = self.socket.getsockname()[1]
         self.alert = dtls.record(dtls.ALERT, bytes([level, description]))
-        self.stopping = False
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
+        super().__init__()
 
-    def run(self):
-        while not self.stopping:
-            try:
-                _, address = self.socket.recvfrom(65535)
-                self.socket.sendto(self.alert, address)
-            except (TimeoutError, ConnectionError):
-                continue
-
-    def close(self):
-        self.stopping = True
-        self.thread.join()
-        self.socket.close()
+    def receive(self, datagram, address):
+        self.socket.sendto(self.alert, address)
 
 
-class PlainServer:
-    """CoAP without DTLS: a proper 4.01 answer to whatever looks like a request, and noise to all
-    else, so that a client that would listen to it gives itself away."""
+class PlainServer(UdpServer):
+    """CoAP without DTLS: resets whatever comes in, and keeps it, so that a client that would speak
+    in the clear gives itself away."""
 
     def __init__(self):
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.socket.settimeout(0.2)
-        self.port = self.socket.getsockname()[1]
         self.datagrams = []
-        self.stopping = False
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
+        super().__init__()
 
-    def run(self):
-        while not self.stopping:
-            try:
-                datagram, address = self.socket.recvfrom(65535)
-            except (TimeoutError, ConnectionError):
-                continue
-            self.datagrams.append(datagram)
-            reply = coap.Message(coap.RST, 0, int.from_bytes(datagram[2:4], "big")).encode()
-            self.socket.sendto(reply, address)
-
-    def close(self):
-        self.stopping = True
-        self.thread.join()
-        self.socket.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
+    def receive(self, datagram, address):
+        self.datagrams.append(datagram)
+        reply = coap.Message(coap.RST, 0, int.from_bytes(datagram[2:4], "big")).encode()
+        self.socket.sendto(reply, address)
