@@ -52,6 +52,8 @@ class Asked:
 
 
 def honest(asked):
+    if asked.op == "core":  # no discovery here
+        return Answer(404, content_format=None)
     if asked.op == "crts":
         return Answer(205, pki.certs_only(asked.authority.cert))
     return Answer(204, pki.certs_only(asked.issue()))
