@@ -29,6 +29,8 @@
 #define DTLS_SUITES_ECDSA                                          \
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:" \
     "ECDHE-ECDSA-AES128-CCM:ECDHE-ECDSA-AES128-CCM8"
+/* Small frames first look for the suite whose records are 8 bytes shorter. */
+#define DTLS_SUITES_SMALL "ECDHE-ECDSA-AES128-CCM8:" DTLS_SUITES_ECDSA
 #define DTLS_SUITES_RSA ":ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384"
 /* RSA signatures stay: in chains above an ECDSA leaf, and for our own RSA certificate. */
 #define DTLS_SIGALGS                          \
@@ -42,6 +44,10 @@
 #define DTLS_DEPTH_MAX 8
 /* Bytes of certificates that a peer may send before anything of it has been verified. */
 #define DTLS_CERTIFICATES_MAX 32768
+#define DTLS_TIMEOUT_DEFAULT 1
+/* A packet of 1280 bytes holds it, which every IPv6 link carries (RFC 7252 section 4.6). */
+#define DTLS_DATAGRAM_DEFAULT 1152
+#define DTLS_BLOCK_SMALL 64
 
 typedef int dtls_security_fn(const SSL *ssl, const SSL_CTX *ctx, int op, int bits, int nid,
                              void *other, void *ex);
@@ -52,6 +58,8 @@ struct dtls {
     char *sni;        /* NULL for an address and on a server */
     dtls_security_fn *security;
     struct verdict verdict;
+    struct handshake handshake;
+    struct way way;
 };
 
 coap_context_t *dtls_coap(const struct dtls *dtls) {
@@ -64,6 +72,10 @@ SSL_CTX *dtls_ssl_ctx(const struct dtls *dtls) {
 
 struct verdict *dtls_verdict(struct dtls *dtls) {
     return &dtls->verdict;
+}
+
+const struct handshake *dtls_handshake(const struct dtls *dtls) {
+    return &dtls->handshake;
 }
 
 /* Taking hold of the SSL_CTX */
@@ -122,10 +134,26 @@ static int dtls_on_security(const SSL *ssl, const SSL_CTX *ctx, int op, int bits
     return dtls->security(ssl, ctx, op, bits, nid, other, NULL);
 }
 
+static const char *dtls_suites(const struct dtls_config *config) {
+    if (config->allow_rsa || !config->host)
+        return DTLS_SUITES_ECDSA DTLS_SUITES_RSA;
+    bool small = config->block_size > 0 && config->block_size <= DTLS_BLOCK_SMALL;
+    return small ? DTLS_SUITES_SMALL : DTLS_SUITES_ECDSA;
+}
+
+/* A server that heeds it sends no larger records, of certificates neither: a block and the options
+ * around it have to fit. */
+static bool dtls_set_fragments(SSL_CTX *ctx, const struct dtls_config *config) {
+    if (!config->host || config->block_size == 0 || config->block_size > 512)
+        return true;
+    return SSL_CTX_set_tlsext_max_fragment_length(ctx, config->block_size > 256
+                                                           ? TLSEXT_max_fragment_length_1024
+                                                           : TLSEXT_max_fragment_length_512) == 1;
+}
+
 static int dtls_set_policy(struct dtls *dtls, const struct dtls_config *config,
                            struct estc_error *err) {
     SSL_CTX *ctx = dtls->ssl_ctx;
-    bool rsa = config->allow_rsa || !config->host;
     dtls->security = SSL_CTX_get_security_callback(ctx);
     SSL_CTX_set0_security_ex_data(ctx, dtls);
     SSL_CTX_set_security_callback(ctx, dtls_on_security);
@@ -139,13 +167,13 @@ static int dtls_set_policy(struct dtls *dtls, const struct dtls_config *config,
     char curves[] = DTLS_CURVES, sigalgs[] = DTLS_SIGALGS;
     /* Without one, a client that asks to resume is answered with a fatal alert. */
     static const unsigned char session_context[] = "est-coaps";
-    bool ok =
-        SSL_CTX_set_min_proto_version(ctx, DTLS1_2_VERSION) &&
-        SSL_CTX_set_max_proto_version(ctx, DTLS1_2_VERSION) &&
-        SSL_CTX_set_cipher_list(ctx, rsa ? DTLS_SUITES_ECDSA DTLS_SUITES_RSA : DTLS_SUITES_ECDSA) &&
-        SSL_CTX_set1_groups_list(ctx, curves) && SSL_CTX_set1_sigalgs_list(ctx, sigalgs) &&
-        SSL_CTX_set1_client_sigalgs_list(ctx, sigalgs) &&
-        SSL_CTX_set_session_id_context(ctx, session_context, sizeof(session_context) - 1);
+    bool ok = SSL_CTX_set_min_proto_version(ctx, DTLS1_2_VERSION) &&
+              SSL_CTX_set_max_proto_version(ctx, DTLS1_2_VERSION) &&
+              SSL_CTX_set_cipher_list(ctx, dtls_suites(config)) &&
+              dtls_set_fragments(ctx, config) && SSL_CTX_set1_groups_list(ctx, curves) &&
+              SSL_CTX_set1_sigalgs_list(ctx, sigalgs) &&
+              SSL_CTX_set1_client_sigalgs_list(ctx, sigalgs) &&
+              SSL_CTX_set_session_id_context(ctx, session_context, sizeof(session_context) - 1);
     if (!ok) {
         ERR_clear_error();
         return estc_error_set(err, -ENOTSUP,
@@ -204,6 +232,24 @@ static int dtls_set_host(struct dtls *dtls, const char *host, struct estc_error 
     return 0;
 }
 
+/* Nothing of the handshake has been sent yet. */
+static int dtls_on_begin(SSL *ssl, void *arg) {
+    const struct dtls *dtls = arg;
+    return SSL_is_server(ssl) ? 0 : way_take(&dtls->way, SSL_get_app_data(ssl));
+}
+
+static int dtls_set_watchers(struct dtls *dtls, const struct dtls_config *config) {
+    dtls->way = config->way;
+    dtls->handshake = (struct handshake){
+        .first_s = config->timeout ? config->timeout : DTLS_TIMEOUT_DEFAULT,
+        .datagram = config->datagram ? config->datagram : DTLS_DATAGRAM_DEFAULT,
+        .begin = dtls_on_begin,
+        .arg = dtls,
+    };
+    int r = verdict_watch(dtls->ssl_ctx, &dtls->verdict);
+    return r ? r : handshake_watch(dtls->ssl_ctx, &dtls->handshake);
+}
+
 int dtls_new(const struct dtls_config *config, struct dtls **out, struct estc_error *err) {
     coaplog_install();
     _cleanup(dtls_freep) struct dtls *dtls = calloc(1, sizeof(*dtls));
@@ -219,7 +265,7 @@ int dtls_new(const struct dtls_config *config, struct dtls **out, struct estc_er
         r = dtls_set_trust(dtls, config, err);
     if (!r && config->host)
         r = dtls_set_host(dtls, config->host, err);
-    if (!r && verdict_watch(dtls->ssl_ctx, &dtls->verdict) < 0)
+    if (!r && dtls_set_watchers(dtls, config) < 0)
         r = estc_error_set(err, -ENOMEM, "out of memory");
     if (r)
         return r;
@@ -267,9 +313,14 @@ size_t dtls_binding(const SSL *ssl, unsigned char out[static ESTC_BINDING_MAX]) 
                 : SSL_get_peer_finished(ssl, out, ESTC_BINDING_MAX);
 }
 
-coap_session_t *dtls_connect(struct dtls *dtls, const coap_address_t *peer) {
+coap_session_t *dtls_connect(struct dtls *dtls, const coap_address_t *peer,
+                             const coap_address_t *local) {
     coap_dtls_pki_t pki = dtls_pki(dtls);
-    return coap_new_client_session_pki(dtls->coap, NULL, peer, COAP_PROTO_DTLS, &pki);
+    coap_session_t *session = coap_new_client_session_pki(
+        dtls->coap, local->size > 0 ? local : NULL, peer, COAP_PROTO_DTLS, &pki);
+    if (session)
+        coap_session_set_max_retransmit(session, HANDSHAKE_RETRANSMISSIONS_ALL);
+    return session;
 }
 
 int dtls_listen(struct dtls *dtls, const coap_address_t *local, struct estc_error *err) {

@@ -14,7 +14,9 @@
 #include <estc/trust.h>
 
 #include "base/cleanup.h"
+#include "coap/handshake.h"
 #include "coap/verdict.h"
+#include "coap/way.h"
 
 struct dtls_config {
     const struct estc_credentials *credentials;
@@ -22,6 +24,12 @@ struct dtls_config {
     const char *host;               /* client: name or address to verify; NULL: a server */
     bool allow_rsa;                 /* client: suites for servers with an RSA certificate */
     int64_t now;                    /* time for certificates; 0: the system clock */
+    unsigned timeout;               /* seconds until a flight is sent again; 0: 1 */
+    size_t datagram;                /* largest payload of UDP; 0: 1152 */
+    /* client: bytes of the largest block wished for; small ones are told to the server (RFC 7925
+     * section 15) and prefer the shorter records of CCM8; 0: 1024 */
+    unsigned block_size;
+    struct way way; /* client: borrowed */
 };
 
 struct dtls;
@@ -34,6 +42,7 @@ struct dtls *dtls_free(struct dtls *dtls);
 coap_context_t *dtls_coap(const struct dtls *dtls);
 SSL_CTX *dtls_ssl_ctx(const struct dtls *dtls);
 struct verdict *dtls_verdict(struct dtls *dtls);
+const struct handshake *dtls_handshake(const struct dtls *dtls);
 
 /* coap_io_process() without waiting, and without errors of OpenSSL that others left behind. */
 void dtls_process(struct dtls *dtls);
@@ -42,8 +51,10 @@ void dtls_process(struct dtls *dtls);
  * was one without extended master secret. */
 size_t dtls_binding(const SSL *ssl, unsigned char out[static ESTC_BINDING_MAX]);
 
-/* Sends the first datagram of a handshake, from a fresh port; NULL on failure. */
-coap_session_t *dtls_connect(struct dtls *dtls, const coap_address_t *peer);
+/* Sends the first datagram of a handshake, from a fresh port of the local address, if it has a
+ * size; NULL on failure. */
+coap_session_t *dtls_connect(struct dtls *dtls, const coap_address_t *peer,
+                             const coap_address_t *local);
 /* Opens the socket; -EADDRNOTAVAIL and the like. */
 int dtls_listen(struct dtls *dtls, const coap_address_t *local, struct estc_error *err);
 

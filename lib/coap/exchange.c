@@ -21,6 +21,8 @@
 /* How often a server may lose what it has got, or change what it is giving. */
 #define EXCHANGE_RESTARTS_MAX 3
 #define EXCHANGE_TOKEN_MAX 8
+/* Blocks so small come in frames that have no bytes for hints. */
+#define EXCHANGE_NO_HINTS_SZX 2
 
 struct exchange {
     struct session *s;
@@ -121,7 +123,7 @@ static bool exchange_fill(struct exchange *x, coap_pdu_t *pdu, const struct bloc
         return true;
     if (part->blockwise && !message_add_block(pdu, COAP_OPTION_BLOCK1, &part->block))
         return false;
-    if (part->blockwise && part->block.num == 0 &&
+    if (part->blockwise && part->block.num == 0 && s->szx > EXCHANGE_NO_HINTS_SZX &&
         !message_add_uint(pdu, COAP_OPTION_SIZE1, (uint32_t)x->up.len))
         return false;
     return part->len == 0 || coap_add_data(pdu, part->len, part->data);
@@ -131,9 +133,11 @@ static bool exchange_fill(struct exchange *x, coap_pdu_t *pdu, const struct bloc
 static coap_pdu_t *exchange_build(struct exchange *x) {
     struct session *s = x->s;
     struct block_part part = block_sender_part(&x->up);
-    coap_pdu_t *pdu = coap_new_pdu(
-        COAP_MESSAGE_CON,
-        x->request->method == ESTC_POST ? COAP_REQUEST_CODE_POST : COAP_REQUEST_CODE_GET, s->coap);
+    size_t most = coap_session_max_pdu_size(s->coap);
+    coap_pdu_t *pdu = coap_pdu_init(COAP_MESSAGE_CON,
+                                    x->request->method == ESTC_POST ? COAP_REQUEST_CODE_POST
+                                                                    : COAP_REQUEST_CODE_GET,
+                                    coap_new_message_id(s->coap), s->room < most ? s->room : most);
     if (!pdu)
         return NULL;
     unsigned char token[EXCHANGE_TOKEN_MAX];
@@ -295,9 +299,9 @@ int exchange_run(struct session *s, const struct estc_request *request,
         .wait = wait,
         .err = err,
         .began = clock_boot_ms(),
-        .down = {.max = s->max_body, .szx = s->szx},
+        .down = {.max = s->max_body, .szx = s->szx_now},
     };
-    int r = block_sender_init(&x.up, request->payload, request->payload_len, s->szx);
+    int r = block_sender_init(&x.up, request->payload, request->payload_len, s->szx_now);
     if (r)
         return exchange_error(&x, r, "a body of %zu bytes is too large to be sent",
                               request->payload_len);

@@ -36,8 +36,11 @@
 /* libcoap makes a small session for each ClientHello without a cookie and keeps it for 30 s: more
  * of them than of real ones, so that strangers cannot block the door so easily. */
 #define LISTENER_HELLOS_PER_SESSION 4
-/* Token and options of a response, at their longest. */
-#define LISTENER_OPTIONS_MAX 40
+/* Header, token and options of a response, at their longest. */
+#define LISTENER_OPTIONS_MAX 44
+#define LISTENER_MTU_DEFAULT 1280
+#define LISTENER_MTU_MIN 256
+#define LISTENER_COAP_HEADER 4
 
 static struct estc_listener *listener_of(coap_session_t *session) {
     return coap_get_app_data(coap_session_get_context(session));
@@ -107,7 +110,10 @@ static void listener_log_refusal(struct estc_listener *l, coap_session_t *sessio
 static int listener_on_event(coap_session_t *session, const coap_event_t event) {
     struct estc_listener *l = listener_of(session);
     struct peer *peer = coap_session_get_app_data(session);
-    if (event == COAP_EVENT_DTLS_CONNECTED && !peer) {
+    if (event == COAP_EVENT_SERVER_SESSION_NEW) {
+        coap_session_set_max_retransmit(session, HANDSHAKE_RETRANSMISSIONS_ALL);
+    } else if (event == COAP_EVENT_DTLS_CONNECTED && !peer) {
+        coap_session_set_max_retransmit(session, COAP_DEFAULT_MAX_RETRANSMIT);
         listener_add_peer(l, session);
     } else if (event == COAP_EVENT_DTLS_ERROR) {
         listener_log_refusal(l, session);
@@ -140,6 +146,15 @@ static void listener_answer(struct estc_listener *l, struct peer *peer, const co
     later_begin(l, peer, request);
 }
 
+/* Bytes of payload that fit a datagram to this client. */
+static size_t listener_room(coap_session_t *session) {
+    const struct estc_listener *l = listener_of(session);
+    size_t room = handshake_room(coap_session_get_tls(session, NULL), l->datagram);
+    size_t most = coap_session_max_pdu_size(session) + LISTENER_COAP_HEADER;
+    room = room < most ? room : most;
+    return room > LISTENER_OPTIONS_MAX ? room - LISTENER_OPTIONS_MAX : 0;
+}
+
 static void listener_on_request(coap_resource_t *resource, coap_session_t *session,
                                 const coap_pdu_t *request, const coap_string_t *query,
                                 coap_pdu_t *response) {
@@ -155,9 +170,7 @@ static void listener_on_request(coap_resource_t *resource, coap_session_t *sessi
     switch (replay_find(&peer->replay, mid, now, &remembered)) {
     case REPLAY_NEW: {
         struct reply reply;
-        size_t room = coap_session_max_pdu_size(session);
-        room = room > LISTENER_OPTIONS_MAX ? room - LISTENER_OPTIONS_MAX : 0;
-        listener_answer(listener_of(session), peer, request, room, &reply);
+        listener_answer(listener_of(session), peer, request, listener_room(session), &reply);
         remembered = replay_take(&peer->replay, mid, now, &reply);
         break;
     }
@@ -184,7 +197,12 @@ static void listener_set_limits(coap_context_t *coap, const struct estc_listener
 static int listener_open(struct estc_listener *l, const struct estc_listener_options *o,
                          struct estc_error *err) {
     coap_address_t address;
-    struct dtls_config config = {.credentials = &o->credentials, .trust = o->client_trust};
+    struct dtls_config config = {
+        .credentials = &o->credentials,
+        .trust = o->client_trust,
+        .timeout = o->dtls_timeout,
+        .datagram = l->datagram,
+    };
     int r = endpoint_address(o->address, o->port ? o->port : ESTC_DEFAULT_PORT, &address, err);
     if (!r)
         r = dtls_new(&config, &l->dtls, err);
@@ -210,6 +228,9 @@ int estc_listener_new(const struct estc_listener_options *options, struct estc_l
         return estc_error_set(err, -ENOMEM, "out of memory");
     l->max_body = options->max_body ? options->max_body : LISTENER_MAX_BODY_DEFAULT;
     l->max_waiting = options->max_waiting ? options->max_waiting : LISTENER_WAITING_DEFAULT;
+    /* Clients of both kinds come to one socket. */
+    unsigned mtu = options->mtu ? options->mtu : LISTENER_MTU_DEFAULT;
+    l->datagram = (mtu > LISTENER_MTU_MIN ? mtu : LISTENER_MTU_MIN) - HANDSHAKE_HEADERS_IPV6;
     l->answer = options->answer;
     l->arg = options->arg;
     int r = listener_open(l, options, err);

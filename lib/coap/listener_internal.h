@@ -13,7 +13,7 @@
 struct estc_listener {
     struct dtls *dtls;
     struct peer *peers;
-    size_t max_body;
+    size_t max_body, datagram;
     uint16_t port;
     estc_answer_fn answer;
     void *arg;

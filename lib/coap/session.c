@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The client's transport: resolves, connects to one address after the other, and holds the
- * connection. Each attempt has a context and a UDP port of its own, so no trust, no credential and
- * no stale association of a server leaks from one into the next. Waiting is poll() on libcoap's
+ * The client's transport: holds the options and the connection that connect.c makes of them, waits
+ * for the network, and decides whether a request may be sent again. Waiting is poll() on libcoap's
  * descriptor and the caller's, under the caller's deadline: libcoap's own clock is the wall clock.
  *
  * libcoap answers a lost connection by a new handshake at the next send. That would move a request
@@ -11,6 +10,7 @@
 #include "coap/session.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,20 +22,18 @@
 #include <estc/url.h>
 
 #include "base/clock.h"
-#include "base/fs.h"
-#include "base/log.h"
 #include "base/text.h"
 
 #define SESSION_MAX_BODY_DEFAULT 65536
 #define SESSION_BLOCK_DEFAULT 1024
+/* What OpenSSL can cut a handshake down to. */
+#define SESSION_MTU_MIN 256
+#define SESSION_MTU_MAX 9000
+#define SESSION_TIMEOUT_MAX 60
+#define SESSION_ACK_TIMEOUT_MIN 2
 /* poll() does not count the time of a suspended machine; deadlines do. */
 #define SESSION_POLL_MAX_MS 5000
 #define SESSION_DRAIN_MAX 32
-/* A port that refuses may be a server that restarts: ask this often, this far apart. */
-#define SESSION_ROUNDS 3
-#define SESSION_ROUND_MS 1000
-/* libcoap gives a silent handshake up after 1 + 2 + 4 + 8 + 16 s. */
-#define SESSION_HANDSHAKE_GIVE_UP_MS 30000
 
 /* Waiting */
 
@@ -68,206 +66,6 @@ static void session_drain(struct session *s) {
     struct pollfd fd = {.fd = coap_context_get_coap_fd(dtls_coap(s->dtls)), .events = POLLIN};
     for (int i = 0; i < SESSION_DRAIN_MAX && s->state == SESSION_UP && poll(&fd, 1, 0) > 0; i++)
         dtls_process(s->dtls);
-}
-
-static int session_sleep(struct session *s, const struct estc_wait *wait, int64_t ms,
-                         struct estc_error *err) {
-    int64_t left = wait->deadline - clock_boot_ms();
-    struct pollfd fd = {.fd = wait->cancel_fd, .events = POLLIN};
-    int n = poll(&fd, 1, (int)(left < ms ? (left > 0 ? left : 0) : ms));
-    if (n > 0)
-        return estc_error_set(err, ESTC_E_CANCELLED, "%s: cancelled", s->name);
-    return 0;
-}
-
-/* Connecting */
-
-static int session_on_event(coap_session_t *coap, const coap_event_t event) {
-    struct session *s = coap_get_app_data(coap_session_get_context(coap));
-    if (event == COAP_EVENT_DTLS_CONNECTED)
-        s->state = SESSION_UP;
-    else if (event == COAP_EVENT_DTLS_ERROR)
-        verdict_take_queue(dtls_verdict(s->dtls)); /* the last moment that it can be read */
-    if (event == COAP_EVENT_DTLS_CLOSED || event == COAP_EVENT_DTLS_ERROR)
-        s->state = SESSION_LOST;
-    return 0;
-}
-
-void session_disconnect(struct session *s) {
-    if (s->dtls && s->coap)
-        coap_session_release(s->coap);
-    s->coap = NULL;
-    s->dtls = dtls_free(s->dtls);
-    s->state = SESSION_DOWN;
-    estc_buf_clear(&s->answer.payload);
-    s->answer = (struct session_answer){0};
-}
-
-/* "server [::1]:5684", "server est.example:5684 (192.0.2.1:5684)". */
-static int session_set_name(struct session *s, const struct sockaddr *addr, socklen_t len,
-                            struct estc_error *err) {
-    char peer[RESOLVE_TEXT_MAX];
-    resolve_text(addr, len, peer);
-    char *name = resolve_is_address(s->host)
-                     ? text_format("server %s", peer)
-                     : text_format("server %s:%u (%s)", s->host, (unsigned)s->port, peer);
-    if (!name)
-        return estc_error_set(err, -ENOMEM, "out of memory");
-    free(s->name);
-    s->name = name;
-    return 0;
-}
-
-/* libcoap does not say why a socket could not be connected. */
-static int session_check_route(struct session *s, const struct sockaddr *addr, socklen_t len,
-                               struct estc_error *err) {
-    _cleanup(fs_closep) int fd = socket(addr->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, addr, len) == 0)
-        return 0;
-    return estc_error_set(err, ESTC_E_UNREACHABLE, "%s: no way there: %s; check network and routes",
-                          s->name, strerror(errno));
-}
-
-static int session_start(struct session *s, struct estc_error *err) {
-    struct dtls_config config = {
-        .credentials = &s->credentials,
-        .trust = s->trust,
-        .host = s->host,
-        .allow_rsa = s->allow_rsa,
-        .now = s->now,
-    };
-    int r = dtls_new(&config, &s->dtls, err);
-    if (r)
-        return r;
-    coap_context_t *coap = dtls_coap(s->dtls);
-    coap_set_app_data(coap, s);
-    coap_register_event_handler(coap, session_on_event);
-    coap_register_response_handler(coap, exchange_on_response);
-    coap_register_nack_handler(coap, exchange_on_nack);
-    coap_context_set_block_mode(coap, 0);
-    s->state = SESSION_HANDSHAKE;
-    s->began = clock_boot_ms();
-    s->connection++;
-    return 0;
-}
-
-/* Why a handshake ended without a connection. */
-static int session_explain(struct session *s, bool *refused, struct estc_error *err) {
-    const struct verdict *v = dtls_verdict(s->dtls);
-    int64_t took = clock_boot_ms() - s->began;
-    if (verdict_is_final(v)) {
-        struct verdict_view view = {.host = s->host, .allow_rsa = s->allow_rsa, .now = s->now};
-        if (view.now == 0)
-            view.now = clock_real();
-        verdict_error(v, &view, err);
-        return estc_error_prefix(err, "%s", s->name);
-    }
-    if (v->heard && s->state == SESSION_LOST && took < SESSION_HANDSHAKE_GIVE_UP_MS)
-        return estc_error_set(err, ESTC_E_UNREACHABLE,
-                              "%s: closed the connection during the handshake; see its log",
-                              s->name);
-    if (s->state == SESSION_LOST && took < SESSION_HANDSHAKE_GIVE_UP_MS) {
-        *refused = true;
-        return estc_error_set(err, ESTC_E_UNREACHABLE,
-                              "%s: nothing listens there (ICMP: port or host unreachable); check "
-                              "that the server runs, and the port",
-                              s->name);
-    }
-    int code = s->state == SESSION_LOST ? ESTC_E_UNREACHABLE : ESTC_E_TIMEOUT;
-    if (v->heard)
-        return estc_error_set(err, code,
-                              "%s: the handshake began, but did not end within %lld s; large "
-                              "datagrams may get lost on the way",
-                              s->name, (long long)(took + 500) / 1000);
-    return estc_error_set(err, code,
-                          "%s: nothing that speaks DTLS answers there (waited %lld s); check "
-                          "address, port (5684, not 5683) and firewall",
-                          s->name, (long long)(took + 500) / 1000);
-}
-
-/* One handshake, until it stands, failed or `until` has come. */
-static int session_handshake(struct session *s, const struct estc_wait *wait, int64_t until,
-                             bool *refused, struct estc_error *err) {
-    while (s->state == SESSION_HANDSHAKE && clock_boot_ms() < until) {
-        int r = session_pump(s, wait, until, err);
-        if (r)
-            return r;
-    }
-    return s->state == SESSION_UP ? 0 : session_explain(s, refused, err);
-}
-
-static int session_try(struct session *s, const struct sockaddr *addr, socklen_t len,
-                       const struct estc_wait *wait, int64_t until, bool *refused,
-                       struct estc_error *err) {
-    int r = session_set_name(s, addr, len, err);
-    if (!r)
-        r = session_check_route(s, addr, len, err);
-    if (!r)
-        r = session_start(s, err);
-    if (r)
-        return r;
-    coap_address_t peer;
-    coap_address_init(&peer);
-    if (len > sizeof(peer.addr))
-        return estc_error_set(err, -EAFNOSUPPORT, "%s: unknown kind of address", s->name);
-    memcpy(&peer.addr, addr, len);
-    peer.size = len;
-    s->coap = dtls_connect(s->dtls, &peer);
-    if (s->coap)
-        r = session_handshake(s, wait, until, refused, err);
-    else
-        r = estc_error_set(err, ESTC_E_UNREACHABLE, "%s: cannot send", s->name);
-    if (r)
-        session_disconnect(s);
-    return r;
-}
-
-/* Another address or another moment may help. */
-static bool session_may_retry(int r) {
-    return r == ESTC_E_UNREACHABLE || r == ESTC_E_TIMEOUT;
-}
-
-static int session_try_all(struct session *s, const struct resolve_list *list,
-                           const struct estc_wait *wait, bool *refused, struct estc_error *err) {
-    int r = 0;
-    for (size_t i = 0; i < list->count; i++) {
-        int64_t now = clock_boot_ms();
-        if (now >= wait->deadline && r)
-            break;
-        /* A black hole among the addresses must not eat the time of the others. */
-        int64_t share = (wait->deadline - now) / (int64_t)(list->count - i);
-        r = session_try(s, (const struct sockaddr *)&list->at[i].addr, list->at[i].len, wait,
-                        now + share, refused, err);
-        if (!session_may_retry(r))
-            return r;
-        log_debug("%s", err->text);
-    }
-    return r;
-}
-
-int session_connect(struct session *s, const struct estc_wait *wait, struct estc_error *err) {
-    struct estc_error scratch = {0};
-    if (!err)
-        err = &scratch;
-    if (s->state == SESSION_UP)
-        return 0;
-    session_disconnect(s);
-    if (clock_boot_ms() >= wait->deadline)
-        return estc_error_set(err, ESTC_E_TIMEOUT, "%s: no time left to connect", s->name);
-    struct resolve_list list;
-    int r = resolve_host(s->host, s->port, wait, &list, err);
-    if (r)
-        return r;
-    for (int round = 1;; round++) {
-        bool refused = false;
-        r = session_try_all(s, &list, wait, &refused, err);
-        if (!session_may_retry(r) || !refused || round == SESSION_ROUNDS ||
-            clock_boot_ms() >= wait->deadline)
-            return r;
-        r = session_sleep(s, wait, SESSION_ROUND_MS, err);
-        if (r)
-            return r;
-    }
 }
 
 /* The transport */
@@ -337,6 +135,8 @@ static void session_op_free(struct estc_transport *t) {
     X509_free(s->credentials.cert);
     sk_X509_pop_free(s->credentials.chain, X509_free);
     free(s->host);
+    free(s->source);
+    free(s->interface);
     free(s->name);
     free(s);
 }
@@ -348,11 +148,32 @@ static const struct estc_transport_ops session_ops = {
     .free = session_op_free,
 };
 
+static int session_check(const struct estc_coaps_options *o, struct estc_error *err) {
+    if (!o->host || !o->host[0] || !o->trust || !o->credentials.key || !o->credentials.cert)
+        return estc_error_set(err, -EINVAL, "host, trust, key and certificate are needed");
+    if (o->mtu > 0 && (o->mtu < SESSION_MTU_MIN || o->mtu > SESSION_MTU_MAX))
+        return estc_error_set(err, -EINVAL, "mtu %u is not between %d and %d", o->mtu,
+                              SESSION_MTU_MIN, SESSION_MTU_MAX);
+    if (o->dtls_timeout > SESSION_TIMEOUT_MAX || o->ack_timeout > SESSION_TIMEOUT_MAX)
+        return estc_error_set(err, -EINVAL, "timeouts of more than %d s", SESSION_TIMEOUT_MAX);
+    /* Less would press on a network that is slow already (RFC 7252 section 4.8.1). */
+    if (o->ack_timeout > 0 && o->ack_timeout < SESSION_ACK_TIMEOUT_MIN)
+        return estc_error_set(err, -EINVAL, "ack_timeout %u s is less than %d s", o->ack_timeout,
+                              SESSION_ACK_TIMEOUT_MIN);
+    if (o->source && !resolve_is_address(o->source))
+        return estc_error_set(err, -EINVAL, "source '%s' is not an IPv4 or IPv6 address",
+                              o->source);
+    if (o->interface && (!*o->interface || strlen(o->interface) >= IFNAMSIZ))
+        return estc_error_set(err, -EINVAL, "'%s' cannot name an interface", o->interface);
+    return 0;
+}
+
 static int session_copy(struct session *s, const struct estc_coaps_options *o,
                         struct estc_error *err) {
     const struct estc_credentials *c = &o->credentials;
-    if (!o->host || !o->host[0] || !o->trust || !c->key || !c->cert)
-        return estc_error_set(err, -EINVAL, "host, trust, key and certificate are needed");
+    int r = session_check(o, err);
+    if (r)
+        return r;
     if (block_szx(o->block_size ? o->block_size : SESSION_BLOCK_DEFAULT, &s->szx) < 0)
         return estc_error_set(err, -EINVAL, "block size %u is none of 16, 32, ... 1024",
                               o->block_size);
@@ -360,12 +181,19 @@ static int session_copy(struct session *s, const struct estc_coaps_options *o,
     s->trust = o->trust;
     s->allow_rsa = o->allow_rsa_server;
     s->max_body = o->max_body ? o->max_body : SESSION_MAX_BODY_DEFAULT;
+    s->mtu = o->mtu;
+    s->dtls_timeout = o->dtls_timeout;
+    s->ack_timeout = o->ack_timeout ? o->ack_timeout : SESSION_ACK_TIMEOUT_MIN;
     s->now = o->now;
     s->host = strdup(o->host);
+    s->source = o->source ? strdup(o->source) : NULL;
+    s->interface = o->interface ? strdup(o->interface) : NULL;
     s->name = text_format(strchr(o->host, ':') ? "server [%s]:%u" : "server %s:%u", o->host,
                           (unsigned)s->port);
     if (c->chain)
         s->credentials.chain = X509_chain_up_ref(c->chain);
+    if ((o->source && !s->source) || (o->interface && !s->interface))
+        return estc_error_set(err, -ENOMEM, "out of memory");
     if (!s->host || !s->name || (c->chain && !s->credentials.chain) || !EVP_PKEY_up_ref(c->key))
         return estc_error_set(err, -ENOMEM, "out of memory");
     s->credentials.key = c->key;

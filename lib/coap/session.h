@@ -40,8 +40,10 @@ struct session {
     struct estc_credentials credentials; /* our own references */
     const struct estc_trust *trust;
     bool allow_rsa;
-    unsigned szx;
+    unsigned szx; /* of the largest block wished for */
     size_t max_body;
+    unsigned mtu, dtls_timeout, ack_timeout;
+    char *source, *interface; /* NULL: what the routes say */
     int64_t now;
 
     enum session_state state;
@@ -49,22 +51,25 @@ struct session {
     coap_session_t *coap; /* dtls's */
     int64_t began;        /* of the handshake, CLOCK_BOOTTIME */
     uint64_t connection;  /* counts them; 0 before the first */
+    size_t room;          /* bytes of a CoAP message after its header that fit a datagram */
+    unsigned szx_now;     /* largest block with which an answer fits */
 
     uint64_t token; /* of the request under way; counts up (RFC 9175 section 4.2) */
     coap_mid_t mid; /* and its message id */
     struct session_answer answer;
 };
 
+/* connect.c */
 int session_connect(struct session *s, const struct estc_wait *wait, struct estc_error *err);
 /* Ends the connection with a close_notify; the next request makes another. */
 void session_disconnect(struct session *s);
 
-/* Lets the network work until something happened, or `until` (CLOCK_BOOTTIME) has come: 0 then,
- * too. ESTC_E_CANCELLED, or a negative errno. */
+/* session.c: lets the network work until something happened, or `until` (CLOCK_BOOTTIME) has come:
+ * 0 then, too. ESTC_E_CANCELLED, or a negative errno. */
 int session_pump(struct session *s, const struct estc_wait *wait, int64_t until,
                  struct estc_error *err);
 
-/* One request on a connection that is up. */
+/* exchange.c: one request on a connection that is up. */
 int exchange_run(struct session *s, const struct estc_request *request,
                  const struct estc_wait *wait, struct estc_response *response,
                  struct estc_error *err);

@@ -77,7 +77,7 @@ struct config {
     char *ca_certificate, *ca_key, *ca_chain; /* ca_chain: intermediates and root, for /crts */
     int64_t lifetime, backdate;               /* seconds */
     int64_t repeat_window;                    /* seconds in which a request counts as repeated */
-    int64_t max_body, max_sessions, idle_timeout;
+    int64_t max_body, max_sessions, idle_timeout, mtu, dtls_timeout;
     int log_level;               /* enum estc_log_level */
     struct conf_list client_cas; /* struct config_client_ca */
     struct conf_list rules;      /* struct config_rule */

@@ -95,6 +95,8 @@ static int open_listener(const struct config *config, const struct registrar *re
         .max_body = (size_t)config->max_body,
         .max_sessions = (unsigned)config->max_sessions,
         .idle_timeout = (unsigned)config->idle_timeout,
+        .mtu = (unsigned)config->mtu,
+        .dtls_timeout = (unsigned)config->dtls_timeout,
         .answer = answer,
         .arg = server,
     };

@@ -77,6 +77,11 @@ int attempt_reach(struct attempt *a, char **detail, struct estc_error *err) {
         .allow_rsa_server = i->allow_rsa_server == CONF_TRUE,
         .block_size = (unsigned)i->block_size,
         .max_body = (size_t)i->max_body,
+        .mtu = (unsigned)i->mtu,
+        .dtls_timeout = (unsigned)i->dtls_timeout,
+        .ack_timeout = (unsigned)i->ack_timeout,
+        .source = i->source,
+        .interface = i->interface,
     };
     int rc = estc_coaps_new(&options, &a->transport, err);
     if (rc)

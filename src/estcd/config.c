@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,8 @@ static int inherit(struct config_identity *i, const struct config_identity *d) {
         {&i->birth_key, d->birth_key},
         {&i->trust, d->trust},
         {&i->subject, d->subject},
+        {&i->source, d->source},
+        {&i->interface, d->interface},
     };
     for (size_t n = 0; n < sizeof(texts) / sizeof(texts[0]); n++)
         if (inherit_text(texts[n].own, texts[n].from))
@@ -59,6 +62,9 @@ static int inherit(struct config_identity *i, const struct config_identity *d) {
     inherit_number(&i->attempt_timeout, d->attempt_timeout);
     inherit_number(&i->block_size, d->block_size);
     inherit_number(&i->max_body, d->max_body);
+    inherit_number(&i->mtu, d->mtu);
+    inherit_number(&i->dtls_timeout, d->dtls_timeout);
+    inherit_number(&i->ack_timeout, d->ack_timeout);
     if (i->allow_rsa_server == CONF_UNSAID)
         i->allow_rsa_server = d->allow_rsa_server;
     if (i->key_type == 0)
@@ -111,9 +117,23 @@ static void judge_server(struct config_identity *i, struct conf_errors *errors) 
                    (long long)i->block_size);
 }
 
+static void judge_way(const struct config_identity *i, struct conf_errors *errors) {
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST};
+    struct addrinfo *found = NULL;
+    if (i->source && getaddrinfo(i->source, NULL, &hints, &found))
+        conf_error(errors, &i->origin, "%s: source: '%s' is not an IPv4 or IPv6 address",
+                   spoken_id(i), i->source);
+    if (found)
+        freeaddrinfo(found);
+    if (i->interface && strpbrk(i->interface, "/ \t"))
+        conf_error(errors, &i->origin, "%s: interface: '%s' cannot name an interface", spoken_id(i),
+                   i->interface);
+}
+
 static void judge(struct config_identity *i, struct conf_errors *errors) {
     const char *id = spoken_id(i);
     judge_server(i, errors);
+    judge_way(i, errors);
     if (!i->trust)
         conf_error(errors, &i->origin,
                    "%s: no trust named: add trust = \"FILE\" with the anchors for the server's "

@@ -33,6 +33,9 @@ struct config_identity {
     int64_t attempt_timeout;             /* seconds one attempt may take */
     int64_t block_size;                  /* 16..1024 */
     int64_t max_body;                    /* bytes */
+    int64_t mtu;                         /* bytes, 256..9000 */
+    int64_t dtls_timeout, ack_timeout;   /* seconds, 1..60 and 2..60 */
+    char *source, *interface;            /* of the datagrams to the server; NULL: any */
     int allow_rsa_server;                /* enum conf_bool */
     char
         *request_digest; /* SHA-256 over what is asked for (url root, label, subject, sorted SANs,

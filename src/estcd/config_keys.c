@@ -102,6 +102,39 @@ static const struct conf_key birth_keys[] = {
          .min = 1024,                                                                  \
          .max = 1048576,                                                               \
          .help = "largest answer taken"},                                              \
+        {.name = "mtu",                                                                \
+         .type = CONF_INT,                                                             \
+         .offset = AT(mtu),                                                            \
+         FALLBACK("1280"),                                                             \
+         .min = 256,                                                                   \
+         .max = 9000,                                                                  \
+         .help = "largest IP packet that gets to the server"},                         \
+        {.name = "dtls_timeout",                                                       \
+         .type = CONF_DURATION,                                                        \
+         .offset = AT(dtls_timeout),                                                   \
+         FALLBACK("1s"),                                                               \
+         .min = 1,                                                                     \
+         .max = 60,                                                                    \
+         .help = "when a handshake message is first sent again"},                      \
+        {.name = "ack_timeout",                                                        \
+         .type = CONF_DURATION,                                                        \
+         .offset = AT(ack_timeout),                                                    \
+         FALLBACK("2s"),                                                               \
+         .min = 2,                                                                     \
+         .max = 60,                                                                    \
+         .help = "when a request is first sent again"},                                \
+        {.name = "source",                                                             \
+         .type = CONF_STRING,                                                          \
+         .offset = AT(source),                                                         \
+         .min = 1,                                                                     \
+         .max = 64,                                                                    \
+         .help = "local address to send from"},                                        \
+        {.name = "interface",                                                          \
+         .type = CONF_STRING,                                                          \
+         .offset = AT(interface),                                                      \
+         .min = 1,                                                                     \
+         .max = 15,                                                                    \
+         .help = "network interface to send through"},                                 \
     {                                                                                  \
         .name = "allow_rsa_server", .type = CONF_BOOL, .offset = AT(allow_rsa_server), \
         FALLBACK("false"), .help = "accept a server whose certificate has an RSA key"  \

@@ -50,7 +50,7 @@ static void context_is_the_one_that_sessions_use(void **state) {
     peer.addr.sin6.sin6_addr = in6addr_loopback;
     peer.addr.sin6.sin6_port = htons(net_port());
     peer.size = sizeof(peer.addr.sin6);
-    coap_session_t *s = dtls_connect(d, &peer);
+    coap_session_t *s = dtls_connect(d, &peer, &(coap_address_t){0});
     assert_non_null(s);
     SSL *ssl = coap_session_get_tls(s, NULL);
     assert_non_null(ssl);

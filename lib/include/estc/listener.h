@@ -33,6 +33,8 @@ struct estc_listener_options {
     unsigned max_sessions; /* 0: 1024 */
     unsigned idle_timeout; /* seconds until a silent session is dropped; 0: 60 */
     unsigned max_waiting;  /* answers that may be due at once; 0: 256 */
+    unsigned mtu;          /* largest IP packet that gets to clients, 256..9000; 0: 1280 */
+    unsigned dtls_timeout; /* as in <estc/coaps.h> */
     estc_answer_fn answer;
     void *arg;
 };

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* How the datagrams of a handshake travel: when they are sent again, and how large they are. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <openssl/ssl.h>
+
+/* OpenSSL's floor: fragments in packets of 256 bytes, less the headers of IPv6 and UDP. */
+#define HANDSHAKE_DATAGRAM_MIN 208
+/* Headers of IP and UDP. */
+#define HANDSHAKE_HEADERS_IPV6 48
+#define HANDSHAKE_HEADERS_IPV4 28
+/* One flight is sent so often again. Starting with a second this ends after 63 s. */
+#define HANDSHAKE_RETRANSMISSIONS 5
+/* libcoap counts those of a whole handshake, and must not end it first. */
+#define HANDSHAKE_RETRANSMISSIONS_ALL 20
+
+struct handshake {
+    unsigned first_s; /* until a flight is sent again; doubles up to 60 s (RFC 7925 section 11) */
+    size_t datagram;  /* largest payload of UDP to begin with */
+    /* What the last handshake came to; of use where there is one at a time. */
+    size_t datagram_now; /* smaller after silence */
+    unsigned silent;     /* how often the last flight has waited in vain */
+    void (*next_info)(const SSL *ssl, int where, int ret); /* chained */
+    /* Called before the first message, with the SSL ready but for it; may be NULL. Unless it
+     * returns 0 nothing is sent, and the handshake fails. */
+    int (*begin)(SSL *ssl, void *arg);
+    void *arg;
+    int refused; /* what begin returned */
+};
+
+/* Has every handshake of ctx go as h says, which must outlive ctx. An info callback that is there
+ * already is still called. 0 or -ENOMEM. */
+int handshake_watch(SSL_CTX *ctx, struct handshake *h);
+
+/* True when a flight has been sent often enough. */
+bool handshake_is_silent(const struct handshake *h);
+
+/* Bytes of a CoAP message that fit a datagram of this size on this connection. */
+size_t handshake_room(const SSL *ssl, size_t datagram);
