@@ -30,6 +30,7 @@ static int enroll(const struct answer *a, X509 **issued, int64_t *retry_after,
         .der = a->request->payload,
         .der_len = a->request->payload_len,
         .pop = pop,
+        .may_wait = a->request->ticket != 0,
     };
     rc = a->server->ops->enroll(a->server->arg, a->peer, &request, issued, retry_after, err);
     if (!rc && !*issued)
@@ -46,6 +47,11 @@ void answer_enroll(const struct answer *a) {
                   : estc_error_set(&err, -ENOMEM, "out of memory");
     if (!rc && !sk_X509_push(only, issued))
         rc = estc_error_set(&err, -ENOMEM, "out of memory");
+    if (rc == -EINPROGRESS && a->request->ticket) {
+        a->response->later = true;
+        a->response->max_age = retry_after;
+        return;
+    }
     if (rc) {
         answer_failure(a, rc, retry_after, &err);
         return;

@@ -34,6 +34,13 @@ const struct config_rule *config_rule_find(const struct config *config, const ch
     return NULL;
 }
 
+bool config_needs_approval(const struct config *config) {
+    for (size_t i = 0; i < config->rules.n; i++)
+        if (config_rule_at(config, i)->approval != CONFIG_APPROVAL_AUTOMATIC)
+            return true;
+    return false;
+}
+
 static bool has_client_ca(const struct config *config, const char *name) {
     for (size_t i = 0; i < config->client_cas.n; i++)
         if (config_client_ca_at(config, i)->name &&

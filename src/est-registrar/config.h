@@ -20,6 +20,13 @@ enum config_eku { CONFIG_EKU_SERVER = 1, CONFIG_EKU_CLIENT = 2 };
 /* Whether a request has to prove that it was made for its connection (RFC 7030 section 3.5). */
 enum config_pop { CONFIG_POP_OPTIONAL, CONFIG_POP_REQUIRED };
 
+/* Which requests wait until somebody approves of them. */
+enum config_approval {
+    CONFIG_APPROVAL_AUTOMATIC, /* none */
+    CONFIG_APPROVAL_MANUAL,    /* all but re-enrolments, which continue what was approved */
+    CONFIG_APPROVAL_ALWAYS,    /* all */
+};
+
 /* Who may authenticate a first enrolment. */
 struct config_client_ca {
     struct conf_origin origin; /* first: see conf_list */
@@ -61,6 +68,9 @@ struct config_rule {
     unsigned eku;                     /* the same as bits */
     int64_t lifetime;                 /* seconds; 0: the CA's */
     int pop;                          /* enum config_pop */
+    int approval;                     /* enum config_approval */
+    int64_t hold;                     /* seconds that a request may wait with its connection open */
+    int64_t retry_after;              /* seconds after which a device asks again */
 };
 
 struct config {
@@ -73,6 +83,7 @@ struct config {
     int64_t discovery_port;
     char *discovery_host; /* that links name; NULL: the address that was asked */
     char *ledger;         /* path of the SQLite file */
+    char *control_socket;
     char *server_certificate, *server_key;
     char *ca_certificate, *ca_key, *ca_chain; /* ca_chain: intermediates and root, for /crts */
     int64_t lifetime, backdate;               /* seconds */
@@ -92,4 +103,6 @@ struct config *config_free(struct config *config);
 
 const struct config_rule *config_rule_at(const struct config *config, size_t i);
 const struct config_rule *config_rule_find(const struct config *config, const char *name);
+/* Whether any rule has requests wait for approval. */
+bool config_needs_approval(const struct config *config);
 const struct config_client_ca *config_client_ca_at(const struct config *config, size_t i);

@@ -8,6 +8,8 @@
 
 #define NAME_MAX_BYTES 64
 #define PATTERN_MAX 256
+#define HOLD_MAX 60           /* clients that wait without a sign of life give up, too */
+#define RETRY_MAX (7 * 86400) /* of Max-Age: our own devices ask once a week at the least */
 
 #define AT(member) offsetof(struct config_client_ca, member)
 static const struct conf_key client_ca_keys[] = {
@@ -44,6 +46,13 @@ static const struct conf_key subject_keys[] = {
 
 static const char *const pop_names[] = {
     [CONFIG_POP_OPTIONAL] = "optional", [CONFIG_POP_REQUIRED] = "required", NULL};
+
+static const char *const approval_names[] = {
+    [CONFIG_APPROVAL_AUTOMATIC] = "automatic",
+    [CONFIG_APPROVAL_MANUAL] = "manual",
+    [CONFIG_APPROVAL_ALWAYS] = "always",
+    NULL,
+};
 
 #define AT(member) offsetof(struct config_rule, member)
 static const struct conf_key rule_keys[] = {
@@ -90,6 +99,25 @@ static const struct conf_key rule_keys[] = {
      .choices = pop_names,
      .fallback = "optional",
      .help = "whether requests have to be bound to their connection"},
+    {.name = "approval",
+     .type = CONF_CHOICE,
+     .offset = AT(approval),
+     .choices = approval_names,
+     .fallback = "automatic",
+     .help = "which requests wait until somebody approves"},
+    {.name = "hold",
+     .type = CONF_DURATION,
+     .offset = AT(hold),
+     .max = HOLD_MAX,
+     .fallback = "0s",
+     .help = "how long a request waits for that with its connection open"},
+    {.name = "retry_after",
+     .type = CONF_DURATION,
+     .offset = AT(retry_after),
+     .min = 1,
+     .max = RETRY_MAX,
+     .fallback = "60s",
+     .help = "when a device whose request waits is to ask again"},
     {.name = NULL},
 };
 #undef AT
@@ -201,6 +229,12 @@ const struct conf_key registrar_config_keys[] = {
      .min = 1,
      .fallback = "/var/lib/est-registrar/ledger.sqlite",
      .help = "SQLite file of all that is issued"},
+    {.name = "control_socket",
+     .type = CONF_PATH,
+     .offset = AT(control_socket),
+     .min = 1,
+     .fallback = "/run/est-registrar/control",
+     .help = "where estc registrar connects"},
     {.name = "server",
      .type = CONF_GROUP,
      .group = server_keys,

@@ -2,7 +2,7 @@
 /*
  * From a request to a decision and a certificate, in one order that nothing goes around: find out
  * who asks, judge, look whether the very same was asked before, look whether the names are somebody
- * else's, issue, write down, answer. What is not in the ledger is never sent.
+ * else's, have it approved, issue, write down, answer. What is not in the ledger is never sent.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,6 +12,7 @@
 
 #include <estc/cert.h>
 
+#include "approval.h"
 #include "base/cleanup_ossl.h"
 #include "base/clock.h"
 #include "base/text.h"
@@ -117,15 +118,20 @@ static int decode(const struct ledger_entry *entry, X509 **out, struct estc_erro
     return 0;
 }
 
-static int find_repeated(struct request *r, X509 **issued, struct estc_error *err) {
-    struct ledger *ledger = r->registrar->ledger;
-    const struct ledger_request same = {
+/* What makes it the same request as another. */
+static struct ledger_request kind_of(const struct request *r) {
+    return (struct ledger_request){
         .authenticator = r->peer_facts.sha256,
         .op = estc_op_info(r->in->op)->name,
         .label = r->in->label,
         .names_id = r->names_id,
         .key_sha256 = r->key_sha256,
     };
+}
+
+static int find_repeated(struct request *r, X509 **issued, struct estc_error *err) {
+    struct ledger *ledger = r->registrar->ledger;
+    const struct ledger_request same = kind_of(r);
     _cleanup(ledger_entry_clear) struct ledger_entry entry = {0};
     int rc = ledger->ops->find_same(ledger, &same, r->now - r->registrar->config->repeat_window,
                                     r->now, &entry, err);
@@ -143,6 +149,44 @@ static int check_holder(struct request *r, struct estc_error *err) {
     char until[CLOCK_TEXT_MAX];
     return estc_error_set(err, ESTC_E_REJECTED, "the name '%s' belongs to another device until %s",
                           r->subject, clock_text(entry.not_after, until));
+}
+
+/* --- approval --- */
+
+/* "DNS:gw.example, IP:192.0.2.1" */
+static char *names_text(const GENERAL_NAMES *names) {
+    char *all = strdup("");
+    for (int i = 0; all && names && i < sk_GENERAL_NAME_num(names); i++) {
+        _cleanup(freep) char *one = san_text(sk_GENERAL_NAME_value(names, i));
+        char *longer = one ? text_format("%s%s%s", all, *all ? ", " : "", one) : NULL;
+        free(all);
+        all = longer;
+    }
+    return all;
+}
+
+static int approve(struct request *r, X509 **issued, int64_t *retry_after, struct estc_error *err) {
+    if (!approval_is_needed(r->rule, r->in->op == ESTC_OP_SREN))
+        return 0;
+    _cleanup(freep) char *names = names_text(r->names);
+    if (!names)
+        return out_of_memory(err);
+    const struct approval approval = {
+        .ledger = r->registrar->ledger,
+        .rule = r->rule,
+        .kind = kind_of(r),
+        .subject = r->subject,
+        .names = names,
+        .device = r->peer_facts.subject,
+        .address = r->peer->address,
+        .csr = r->in->der,
+        .csr_len = r->in->der_len,
+        .now = r->now,
+        .may_wait = r->in->may_wait,
+    };
+    int rc = approval_judge(&approval, issued, retry_after, err);
+    r->repeated = *issued;
+    return rc;
 }
 
 /* --- issue and record --- */
@@ -243,15 +287,24 @@ static int decide(struct request *r, X509 **issued, int64_t *retry_after, struct
         rc = check_holder(r, err);
     else if (!rc)
         return 0;
-    if (rc == ESTC_E_REJECTED)
+    if (!rc)
+        rc = approve(r, issued, retry_after, err);
+    if (rc == ESTC_E_REJECTED || rc == ESTC_E_PENDING || rc == -EINPROGRESS)
         return rc;
-    return rc ? unavailable(err, retry_after) : issue(r, issued, retry_after, err);
+    if (rc)
+        return unavailable(err, retry_after);
+    return *issued ? 0 : issue(r, issued, retry_after, err);
 }
 
 static void log_decision(const struct request *r, int rc, X509 *issued,
                          const struct estc_error *err) {
     const char *op = estc_op_info(r->in->op)->name;
     const char *who = r->peer_facts.subject ? r->peer_facts.subject : "?";
+    if (rc == ESTC_E_PENDING || rc == -EINPROGRESS) {
+        journal_info("%s from %s (%s) for '%s': %s", op, r->peer->address, who, r->subject,
+                     err->text);
+        return;
+    }
     if (rc) {
         journal_notice("%s from %s (%s) for '%s': refused: %s", op, r->peer->address, who,
                        r->subject ? r->subject : "?", err->text);

@@ -22,6 +22,23 @@ void ledger_entry_clear(struct ledger_entry *entry) {
     *entry = (struct ledger_entry){0};
 }
 
+const char *const ledger_state_names[] = {
+    [LEDGER_PENDING] = "pending",
+    [LEDGER_APPROVED] = "approved",
+    [LEDGER_REJECTED] = "rejected",
+    [LEDGER_STATE_MAX_] = NULL,
+};
+
+void ledger_pending_clear(struct ledger_pending *p) {
+    char *const texts[] = {p->authenticator, p->op,      p->label,  p->names_id,
+                           p->key_sha256,    p->subject, p->names,  p->device,
+                           p->address,       p->rule,    p->reason, p->certificate};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        free(texts[i]);
+    estc_buf_clear(&p->csr);
+    *p = (struct ledger_pending){0};
+}
+
 /* With its length in front, which keeps "a" "bc" from looking like "ab" "c". */
 static bool add(EVP_MD_CTX *md, const void *data, size_t len) {
     unsigned char size[8];

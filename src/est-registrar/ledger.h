@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The ledger: every certificate that was ever issued, written durably before it is sent. One
- * interface; SQLite is behind it.
+ * The ledger: every certificate that was ever issued, written durably before it is sent, and every
+ * request that somebody has to decide on. One interface; SQLite is behind it.
  */
 #pragma once
 
@@ -36,6 +36,26 @@ struct ledger_request {
     const char *authenticator, *op, *label, *names_id, *key_sha256;
 };
 
+enum ledger_state { LEDGER_PENDING, LEDGER_APPROVED, LEDGER_REJECTED, LEDGER_STATE_MAX_ };
+extern const char *const ledger_state_names[]; /* "pending", "approved", "rejected" */
+
+/* A request that needs a decision, and what became of it. Hashes and times as above. */
+struct ledger_pending {
+    int64_t id;                                               /* never given twice */
+    char *authenticator, *op, *label, *names_id, *key_sha256; /* which request it is */
+    char *subject, *names;                                    /* for people */
+    char *device, *address;                                   /* who asks, and from where last */
+    char *rule;
+    struct estc_buf csr; /* DER */
+    enum ledger_state state;
+    char *reason;                          /* of a rejection, or "" */
+    char *certificate;                     /* SHA-256 of what was issued for it, or "" */
+    int64_t asked_at, last_at, decided_at; /* asked for the first time, and the last */
+};
+void ledger_pending_clear(struct ledger_pending *pending);
+
+typedef int (*ledger_each_fn)(void *arg, const struct ledger_pending *pending);
+
 struct ledger;
 
 struct ledger_ops {
@@ -49,12 +69,36 @@ struct ledger_ops {
     int (*find_other_holder)(struct ledger *, const char *subject_id, const char *holder,
                              int64_t now, struct ledger_entry *, struct estc_error *);
     int (*find)(struct ledger *, const char *sha256, struct ledger_entry *, struct estc_error *);
-    /* On disk when it returns 0; not there at all otherwise. */
+    /* On disk when it returns 0; not there at all otherwise. An approved request of the same kind
+     * has got its certificate with it. */
     int (*insert)(struct ledger *, const struct ledger_entry *, struct estc_error *);
     /* Its holder has shown it to us. */
     int (*collected)(struct ledger *, const char *sha256, int64_t now, struct estc_error *);
+
+    /* The youngest request of the same kind. */
+    int (*find_request)(struct ledger *, const struct ledger_request *, struct ledger_pending *,
+                        struct estc_error *);
+    int (*get_request)(struct ledger *, int64_t id, struct ledger_pending *, struct estc_error *);
+    /* Enters a new one, and forgets a pending one of the same device for the same names with
+     * another key, and what nobody has asked for within LEDGER_KEEP. -EDQUOT when the device has
+     * `max` pending ones already. */
+    int (*add_request)(struct ledger *, const struct ledger_pending *, int max, int64_t *id,
+                       struct estc_error *);
+    /* It was asked for again. */
+    int (*seen_request)(struct ledger *, int64_t id, const char *address, int64_t now,
+                        struct estc_error *);
+    /* Decides, or decides anew as long as nothing was issued for it: -EALREADY then, or when it has
+     * been decided so. */
+    int (*decide_request)(struct ledger *, int64_t id, enum ledger_state, const char *reason,
+                          int64_t now, struct estc_error *);
+    /* The pending ones, or all, oldest first, until fn returns another value than 0, which is then
+     * returned. */
+    int (*each_request)(struct ledger *, bool all, ledger_each_fn fn, void *arg,
+                        struct estc_error *);
     void (*close)(struct ledger *);
 };
+
+#define LEDGER_KEEP (90 * 86400) /* seconds */
 
 struct ledger {
     const struct ledger_ops *ops;

@@ -15,24 +15,24 @@
 
 /* --- rows --- */
 
-static char *column(sqlite3_stmt *row, int at) {
+char *ledger_sqlite_text(sqlite3_stmt *row, int at) {
     const unsigned char *text = sqlite3_column_text(row, at);
     return strdup(text ? (const char *)text : "");
 }
 
 static int read_entry(sqlite3_stmt *row, struct ledger_entry *out, struct estc_error *err) {
     _cleanup(ledger_entry_clear) struct ledger_entry e = {
-        .sha256 = column(row, 0),
-        .serial = column(row, 1),
-        .subject_id = column(row, 3),
-        .names_id = column(row, 4),
-        .subject = column(row, 5),
-        .key_sha256 = column(row, 6),
-        .holder = column(row, 7),
-        .authenticator = column(row, 8),
-        .op = column(row, 9),
-        .label = column(row, 10),
-        .rule = column(row, 11),
+        .sha256 = ledger_sqlite_text(row, 0),
+        .serial = ledger_sqlite_text(row, 1),
+        .subject_id = ledger_sqlite_text(row, 3),
+        .names_id = ledger_sqlite_text(row, 4),
+        .subject = ledger_sqlite_text(row, 5),
+        .key_sha256 = ledger_sqlite_text(row, 6),
+        .holder = ledger_sqlite_text(row, 7),
+        .authenticator = ledger_sqlite_text(row, 8),
+        .op = ledger_sqlite_text(row, 9),
+        .label = ledger_sqlite_text(row, 10),
+        .rule = ledger_sqlite_text(row, 11),
         .not_before = sqlite3_column_int64(row, 12),
         .not_after = sqlite3_column_int64(row, 13),
         .issued_at = sqlite3_column_int64(row, 14),
@@ -105,9 +105,8 @@ static int sqlite_find(struct ledger *ledger, const char *sha256, struct ledger_
                  NULL, 0, out, err);
 }
 
-static int sqlite_insert(struct ledger *ledger, const struct ledger_entry *e,
-                         struct estc_error *err) {
-    struct ledger_sqlite *l = (struct ledger_sqlite *)ledger;
+static int insert_entry(const struct ledger_sqlite *l, const struct ledger_entry *e,
+                        struct estc_error *err) {
     _cleanup(ledger_sqlite_finalizep) sqlite3_stmt *s = NULL;
     if (sqlite3_prepare_v2(l->db,
                            "INSERT INTO certificates (" LEDGER_SQLITE_COLUMNS ") VALUES"
@@ -126,6 +125,18 @@ static int sqlite_insert(struct ledger *ledger, const struct ledger_entry *e,
     for (int i = 0; i < (int)(sizeof(numbers) / sizeof(numbers[0])); i++)
         sqlite3_bind_int64(s, 13 + i, numbers[i]);
     return sqlite3_step(s) == SQLITE_DONE ? 0 : ledger_sqlite_failed(l, err);
+}
+
+static int sqlite_insert(struct ledger *ledger, const struct ledger_entry *e,
+                         struct estc_error *err) {
+    const struct ledger_sqlite *l = (struct ledger_sqlite *)ledger;
+    int rc = ledger_sqlite_execute(l, "BEGIN IMMEDIATE", err);
+    if (rc)
+        return rc;
+    rc = insert_entry(l, e, err);
+    if (!rc)
+        rc = ledger_sqlite_settle_request(l, e, err);
+    return ledger_sqlite_end(l, rc, err);
 }
 
 static int sqlite_collected(struct ledger *ledger, const char *sha256, int64_t now,
@@ -156,5 +167,11 @@ const struct ledger_ops ledger_sqlite_ops = {
     .find = sqlite_find,
     .insert = sqlite_insert,
     .collected = sqlite_collected,
+    .find_request = ledger_sqlite_find_request,
+    .get_request = ledger_sqlite_get_request,
+    .add_request = ledger_sqlite_add_request,
+    .seen_request = ledger_sqlite_seen_request,
+    .decide_request = ledger_sqlite_decide_request,
+    .each_request = ledger_sqlite_each_request,
     .close = sqlite_close,
 };

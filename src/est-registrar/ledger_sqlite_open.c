@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The ledger's file: made, locked, judged. Write-ahead log, every commit synced. The schema carries
- * its number; an older one would be migrated here, a newer one is refused. Nothing is written to a
- * file before it is known to be a ledger.
+ * its number; an older one is brought up to date in one transaction, a newer one is refused.
+ * Nothing is written to a file before it is known to be a ledger.
  */
 #include "ledger_sqlite.h"
 
@@ -16,10 +16,11 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 
-#define SCHEMA 1
+#define SCHEMA 2
 #define BUSY_MS 2000 /* another process reading a copy; longer would block everybody */
 
-static const char schema_sql[] =
+/* What leads from one schema to the next; all of it makes a new ledger. */
+static const char *const steps_sql[SCHEMA] = {
     "CREATE TABLE certificates ("
     " sha256 TEXT PRIMARY KEY, serial TEXT NOT NULL UNIQUE, der BLOB NOT NULL,"
     " subject_id TEXT NOT NULL, names_id TEXT NOT NULL, subject TEXT NOT NULL,"
@@ -29,7 +30,19 @@ static const char schema_sql[] =
     " issued_at INTEGER NOT NULL, collected_at INTEGER NOT NULL DEFAULT 0,"
     " revoked_at INTEGER NOT NULL DEFAULT 0) STRICT;"
     "CREATE INDEX certificate_by_request ON certificates (authenticator, key_sha256);"
-    "CREATE INDEX certificate_by_subject ON certificates (subject_id, not_after);";
+    "CREATE INDEX certificate_by_subject ON certificates (subject_id, not_after);"
+    "PRAGMA user_version = 1",
+    "CREATE TABLE requests ("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT, authenticator TEXT NOT NULL, op TEXT NOT NULL,"
+    " label TEXT NOT NULL, names_id TEXT NOT NULL, key_sha256 TEXT NOT NULL,"
+    " subject TEXT NOT NULL, names TEXT NOT NULL, device TEXT NOT NULL, address TEXT NOT NULL,"
+    " rule TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',"
+    " certificate TEXT NOT NULL DEFAULT '', csr BLOB NOT NULL, asked_at INTEGER NOT NULL,"
+    " last_at INTEGER NOT NULL, decided_at INTEGER NOT NULL DEFAULT 0) STRICT;"
+    "CREATE INDEX request_by_kind ON requests (authenticator, names_id);"
+    "CREATE INDEX request_by_age ON requests (last_at);"
+    "PRAGMA user_version = 2",
+};
 
 int ledger_sqlite_failed(const struct ledger_sqlite *l, struct estc_error *err) {
     static const struct {
@@ -53,9 +66,17 @@ int ledger_sqlite_failed(const struct ledger_sqlite *l, struct estc_error *err) 
     return estc_error_set(err, -EIO, "ledger %s: %s", l->path, sqlite3_errmsg(l->db));
 }
 
-static int execute(const struct ledger_sqlite *l, const char *sql, struct estc_error *err) {
+int ledger_sqlite_execute(const struct ledger_sqlite *l, const char *sql, struct estc_error *err) {
     return sqlite3_exec(l->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0
                                                                    : ledger_sqlite_failed(l, err);
+}
+
+int ledger_sqlite_end(const struct ledger_sqlite *l, int rc, struct estc_error *err) {
+    if (!rc)
+        rc = ledger_sqlite_execute(l, "COMMIT", err);
+    if (rc) /* a COMMIT that failed may have left it open, too */
+        sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
+    return rc;
 }
 
 static int number_of(const struct ledger_sqlite *l, const char *sql, int *out,
@@ -73,40 +94,48 @@ static int somebody_elses(const struct ledger_sqlite *l, struct estc_error *err)
 }
 
 /* Other programs number their schemas, too. */
-static int check_columns(const struct ledger_sqlite *l, struct estc_error *err) {
-    _cleanup(ledger_sqlite_finalizep) sqlite3_stmt *s = NULL;
-    int rc = sqlite3_prepare_v2(l->db, "SELECT " LEDGER_SQLITE_COLUMNS " FROM certificates", -1, &s,
-                                NULL);
-    if (rc == SQLITE_ERROR)
-        return somebody_elses(l, err);
-    return rc == SQLITE_OK ? 0 : ledger_sqlite_failed(l, err);
+static int check_columns(const struct ledger_sqlite *l, int version, struct estc_error *err) {
+    static const char *const tables[SCHEMA] = {
+        "SELECT " LEDGER_SQLITE_COLUMNS " FROM certificates",
+        "SELECT id, " LEDGER_SQLITE_REQUEST_COLUMNS " FROM requests",
+    };
+    for (int i = 0; i < version; i++) {
+        _cleanup(ledger_sqlite_finalizep) sqlite3_stmt *s = NULL;
+        int rc = sqlite3_prepare_v2(l->db, tables[i], -1, &s, NULL);
+        if (rc != SQLITE_OK)
+            return rc == SQLITE_ERROR ? somebody_elses(l, err) : ledger_sqlite_failed(l, err);
+    }
+    return 0;
 }
 
-/* Makes the tables in an empty file if it may. */
+static int migrate(const struct ledger_sqlite *l, int version, struct estc_error *err) {
+    int rc = ledger_sqlite_execute(l, "BEGIN IMMEDIATE", err);
+    if (rc)
+        return rc;
+    for (int i = version; !rc && i < SCHEMA; i++)
+        rc = ledger_sqlite_execute(l, steps_sql[i], err);
+    return ledger_sqlite_end(l, rc, err);
+}
+
+/* Makes the tables in an empty file, and those that are missing in an older one, if it may. */
 static int check_schema(const struct ledger_sqlite *l, bool create, struct estc_error *err) {
     int version = 0;
     int rc = number_of(l, "PRAGMA user_version", &version, err);
     if (rc)
         return rc;
+    if (version < 0)
+        return somebody_elses(l, err);
     if (version > SCHEMA)
         return estc_error_set(err, -EINVAL,
                               "ledger %s: written by a newer est-registrar (schema %d, this one "
                               "knows %d): install the newer one again",
                               l->path, version, SCHEMA);
-    if (version == SCHEMA)
-        return check_columns(l, err);
     int tables = 0;
-    rc = number_of(l, "SELECT count(*) FROM sqlite_master", &tables, err);
+    rc = version > 0 ? check_columns(l, version, err)
+                     : number_of(l, "SELECT count(*) FROM sqlite_master", &tables, err);
     if (!rc && tables > 0)
         return somebody_elses(l, err);
-    if (rc || !create)
-        return rc;
-    rc = execute(l, "BEGIN IMMEDIATE", err);
-    if (!rc)
-        rc = execute(l, schema_sql, err);
-    if (!rc)
-        rc = execute(l, "PRAGMA user_version = 1", err);
-    return rc ? rc : execute(l, "COMMIT", err);
+    return rc || !create || version == SCHEMA ? rc : migrate(l, version, err);
 }
 
 /* Every page, once at start: a damaged ledger must not issue. */
@@ -131,11 +160,11 @@ static int open_database(struct ledger_sqlite *l, bool create, struct estc_error
     if (sqlite3_open_v2(l->path, &l->db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
         return ledger_sqlite_failed(l, err);
     sqlite3_busy_timeout(l->db, BUSY_MS);
-    int rc = execute(l, "PRAGMA synchronous = FULL", err);
+    int rc = ledger_sqlite_execute(l, "PRAGMA synchronous = FULL", err);
     if (!rc)
         rc = check_schema(l, create, err);
     if (!rc && create)
-        rc = execute(l, "PRAGMA journal_mode = WAL", err);
+        rc = ledger_sqlite_execute(l, "PRAGMA journal_mode = WAL", err);
     return rc ? rc : check_integrity(l, err);
 }
 

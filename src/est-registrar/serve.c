@@ -26,7 +26,9 @@
 #include "common/journal.h"
 #include "common/pem.h"
 #include "common/service.h"
+#include "control.h"
 #include "discover.h"
+#include "hold.h"
 #include "registrar.h"
 
 /* --- who the registrar is --- */
@@ -73,16 +75,35 @@ static int on_hup(sd_event_source *source, const struct signalfd_siginfo *si, vo
     return 0;
 }
 
+/* What is open while it serves, in the order of making. */
+struct serving {
+    struct registrar *registrar;
+    struct estc_server server;
+    char **labels; /* the server's */
+    struct estc_listener *listener;
+    sd_event *event;
+    struct discover *discover;
+    struct hold *hold;
+    struct control *control; /* NULL: could not be made, and is not needed */
+};
+
 static void answer(void *arg, const struct estc_peer *peer, const struct estc_request *request,
                    struct estc_response *response) {
-    estc_server_answer(arg, peer, request, response);
-    journal_debug("%s %s from %s: %u.%02u", request->method == ESTC_GET ? "GET" : "POST",
-                  request->path, peer->address, response->code / 100, response->code % 100);
+    const struct serving *s = arg;
+    estc_server_answer(&s->server, peer, request, response);
+    if (response->later && hold_add(s->hold, peer, request, response->max_age)) {
+        struct estc_request now = *request;
+        now.ticket = 0;
+        estc_server_answer(&s->server, peer, &now, response);
+    }
+    if (response->later)
+        journal_debug("POST %s from %s: answered later", request->path, peer->address);
+    else
+        journal_debug("%s %s from %s: %u.%02u", request->method == ESTC_GET ? "GET" : "POST",
+                      request->path, peer->address, response->code / 100, response->code % 100);
 }
 
-static int open_listener(const struct config *config, const struct registrar *registrar,
-                         struct estc_server *server, struct estc_listener **out,
-                         struct estc_error *err) {
+static int open_listener(const struct config *config, struct serving *s, struct estc_error *err) {
     _cleanup(pem_credentials_clear) struct estc_credentials own = {0};
     int rc = read_own(config, &own, err);
     if (rc)
@@ -91,16 +112,16 @@ static int open_listener(const struct config *config, const struct registrar *re
         .address = config->address,
         .port = (uint16_t)config->port,
         .credentials = own,
-        .client_trust = registrar_client_trust(registrar),
+        .client_trust = registrar_client_trust(s->registrar),
         .max_body = (size_t)config->max_body,
         .max_sessions = (unsigned)config->max_sessions,
         .idle_timeout = (unsigned)config->idle_timeout,
         .mtu = (unsigned)config->mtu,
         .dtls_timeout = (unsigned)config->dtls_timeout,
         .answer = answer,
-        .arg = server,
+        .arg = s,
     };
-    return estc_listener_new(&options, out, err);
+    return estc_listener_new(&options, &s->listener, err);
 }
 
 static int add_sources(sd_event *event, struct estc_listener *listener) {
@@ -118,22 +139,23 @@ static int add_sources(sd_event *event, struct estc_listener *listener) {
     return rc < 0 ? rc : 0;
 }
 
-/* What is open while it serves, in the order of making. */
-struct serving {
-    struct registrar *registrar;
-    struct estc_server server;
-    char **labels; /* the server's */
-    struct estc_listener *listener;
-    sd_event *event;
-    struct discover *discover;
-};
-
 static void serving_end(struct serving *s) {
+    control_free(s->control);
+    hold_free(s->hold);
     discover_close(s->discover);
     sd_event_unref(s->event);
     estc_listener_free(s->listener);
     text_list_free(s->labels);
     registrar_close(s->registrar);
+}
+
+/* Who has nothing to approve can do without, and should not stand still for its sake. */
+static int open_control(const struct config *config, struct serving *s, struct estc_error *err) {
+    int rc = control_new(s->event, s->registrar, s->hold, &s->control, err);
+    if (!rc || config_needs_approval(config))
+        return rc;
+    journal_warning("%s", err->text);
+    return 0;
 }
 
 static int open_all(const struct config *config, struct serving *s, struct estc_error *err) {
@@ -145,7 +167,7 @@ static int open_all(const struct config *config, struct serving *s, struct estc_
                                      .root = config->root,
                                      .labels = (const char *const *)s->labels};
     if (!rc)
-        rc = open_listener(config, s->registrar, &s->server, &s->listener, err);
+        rc = open_listener(config, s, err);
     if (rc)
         return rc;
     rc = sd_event_default(&s->event);
@@ -153,7 +175,10 @@ static int open_all(const struct config *config, struct serving *s, struct estc_
         rc = add_sources(s->event, s->listener);
     if (rc < 0)
         return estc_error_set(err, rc, "cannot make an event loop: %s", strerror(-rc));
-    return discover_open(config, &s->server, s->event, &s->discover, err);
+    rc = hold_new(s->event, &s->server, s->listener, &s->hold, err);
+    if (!rc)
+        rc = open_control(config, s, err);
+    return rc ? rc : discover_open(config, &s->server, s->event, &s->discover, err);
 }
 
 int serve_run(const struct config *config) {

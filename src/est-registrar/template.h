@@ -9,6 +9,7 @@ static const char init_config_template[] =
     "address = \"::\";\n"
     "port = 5684;\n"
     "ledger = \"ledger.sqlite\";\n"
+    "control_socket = \"control\";\n"
     "\n"
     "# Who the registrar is: its certificate, followed by the issuing CA's.\n"
     "server = {\n"

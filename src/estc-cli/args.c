@@ -19,7 +19,7 @@
 enum option_type { OPTION_FLAG, OPTION_TEXT, OPTION_DURATION };
 
 /* Which commands know an option. */
-enum { FOR_ALL = 1, FOR_LIST = 2, FOR_ATTEMPT = 4, FOR_DISCOVER = 8 };
+enum { FOR_ALL = 1, FOR_LIST = 2, FOR_ATTEMPT = 4, FOR_DISCOVER = 8, FOR_REGISTRAR = 16 };
 
 static const struct option_info {
     const char *name, *value; /* value: what stands for it in the help */
@@ -37,6 +37,13 @@ static const struct option_info {
      "print the version of estc, without asking the daemon"},
     {"no-legend", NULL, OPTION_FLAG, offsetof(struct cli, no_legend), FOR_LIST | FOR_DISCOVER,
      "leave out the headings and the last line"},
+    {"registrar-socket", "PATH", OPTION_TEXT, offsetof(struct cli, registrar_socket), FOR_REGISTRAR,
+     "control socket of est-registrar (default: $ESTC_REGISTRAR_SOCKET, or " CLI_REGISTRAR_SOCKET
+     ")"},
+    {"all", NULL, OPTION_FLAG, offsetof(struct cli, all), FOR_REGISTRAR,
+     "with pending: what is decided, too"},
+    {"reason", "TEXT", OPTION_TEXT, offsetof(struct cli, reason), FOR_REGISTRAR,
+     "with reject: what the device is told"},
     {"force", NULL, OPTION_FLAG, offsetof(struct cli, force), FOR_ATTEMPT,
      "do it although it is not due"},
     {"no-wait", NULL, OPTION_FLAG, offsetof(struct cli, no_wait), FOR_ATTEMPT,
@@ -73,6 +80,8 @@ static const struct command commands[] = {
     {"reload", "", 0, 0, 0, true, command_reload,
      "make estcd read its configuration again, and wait until it is in force"},
     {"events", "", 0, 0, 0, false, command_events, "print what happens, as it happens"},
+    {"registrar", "WHAT [ID]", 1, 2, FOR_REGISTRAR | FOR_LIST, true, command_registrar,
+     "pending, show, approve, reject: what waits for approval at est-registrar"},
     {"version", "", 0, 0, 0, false, command_version,
      "print the versions of estc and of the daemon"},
 };
@@ -187,6 +196,16 @@ static int check(const struct cli *cli, unsigned used, struct estc_error *err) {
     return 0;
 }
 
+/* True when the environment named it. */
+static bool choose_socket(const char **socket, const char *variable, const char *otherwise) {
+    if (*socket)
+        return false;
+    const char *named = getenv(variable);
+    bool found = named && *named;
+    *socket = found ? named : otherwise;
+    return found;
+}
+
 int args_parse(int argc, char **argv, struct cli *cli, struct estc_error *err) {
     cli->argc = argc;
     cli->argv = argv;
@@ -215,11 +234,9 @@ int args_parse(int argc, char **argv, struct cli *cli, struct estc_error *err) {
                                 ? CLI_DISCOVER_TIMEOUT
                                 : CLI_DEFAULT_TIMEOUT,
                             &cli->timeout);
-    if (!cli->socket) {
-        const char *named = getenv("ESTC_SOCKET");
-        cli->socket_from_environment = named && *named;
-        cli->socket = cli->socket_from_environment ? named : CLI_DEFAULT_SOCKET;
-    }
+    cli->socket_from_environment = choose_socket(&cli->socket, "ESTC_SOCKET", CLI_DEFAULT_SOCKET);
+    cli->registrar_from_environment =
+        choose_socket(&cli->registrar_socket, "ESTC_REGISTRAR_SOCKET", CLI_REGISTRAR_SOCKET);
     return check(cli, used, err);
 }
 
@@ -228,8 +245,12 @@ void args_clear(struct cli *cli) {
     *cli = (struct cli){0};
 }
 
+bool args_is_registrar(const struct cli *cli) {
+    return cli->command->run == command_registrar;
+}
+
 bool args_changes(const struct cli *cli) {
-    return cli->command->changes;
+    return args_is_registrar(cli) ? registrar_changes(cli) : cli->command->changes;
 }
 
 int args_run(const struct cli *cli) {
@@ -241,7 +262,7 @@ int args_run(const struct cli *cli) {
 static void help_commands(FILE *out) {
     fputs("\nCommands:\n", out);
     for (size_t i = 0; i < N_COMMANDS; i++)
-        fprintf(out, "  %-8s %-9s  %s\n", commands[i].name, commands[i].arguments,
+        fprintf(out, "  %-9s %-9s  %s\n", commands[i].name, commands[i].arguments,
                 commands[i].help);
 }
 

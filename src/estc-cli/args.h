@@ -13,6 +13,9 @@
 int args_parse(int argc, char **argv, struct cli *cli, struct estc_error *err);
 void args_clear(struct cli *cli);
 
+/* True when the command that was named is for est-registrar, not for estcd. */
+bool args_is_registrar(const struct cli *cli);
+
 /* True when the command that was named changes something. */
 bool args_changes(const struct cli *cli);
 

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #define CLI_DEFAULT_SOCKET "/run/estcd/control"
+#define CLI_REGISTRAR_SOCKET "/run/est-registrar/control"
 #define CLI_DEFAULT_TIMEOUT "10m"
 /* Answers to a multicast come within 5 s (RFC 7252 section 8.2), and some networks are slow. */
 #define CLI_DISCOVER_TIMEOUT "8s"
@@ -17,9 +18,10 @@ struct cli {
     const struct command *command;
     char **ids; /* its arguments; owned array of borrowed strings */
     size_t n_ids;
-    const char *socket;
-    bool socket_from_environment;
-    bool json, no_legend, force, no_wait, help, version;
+    const char *socket, *registrar_socket;
+    bool socket_from_environment, registrar_from_environment;
+    bool json, no_legend, force, no_wait, help, version, all;
+    const char *reason;    /* of a rejection */
     const char *multicast; /* name of a network interface */
     int64_t timeout;       /* seconds to wait for the end of an attempt, or for answers */
     int argc;              /* as it was called, to say how to repeat it */
@@ -36,3 +38,6 @@ int command_renew(const struct cli *cli);
 int command_reload(const struct cli *cli);
 int command_events(const struct cli *cli);
 int command_version(const struct cli *cli);
+int command_registrar(const struct cli *cli);
+/* Whether what is asked of the registrar changes something. */
+bool registrar_changes(const struct cli *cli);

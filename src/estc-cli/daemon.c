@@ -16,11 +16,38 @@
 #include "ctl/json.h"
 #include "say.h"
 
+/* The daemon that a command is for. */
+struct daemon {
+    const char *name, *unit, *option; /* the option that names its socket */
+    const char *reading, *changing;   /* groups */
+    const char *socket;
+    bool from_environment;
+};
+
+static struct daemon daemon_of(const struct cli *cli) {
+    if (args_is_registrar(cli))
+        return (struct daemon){.name = "est-registrar",
+                               .unit = "est-registrar",
+                               .option = "--registrar-socket",
+                               .reading = "group 'est-registrar'",
+                               .changing = "the groups 'est-registrar' and 'est-registrar-admin'",
+                               .socket = cli->registrar_socket,
+                               .from_environment = cli->registrar_from_environment};
+    return (struct daemon){.name = "estcd",
+                           .unit = "estcd",
+                           .option = "--socket",
+                           .reading = "group 'estc'",
+                           .changing = "the groups 'estc' and 'estc-admin'",
+                           .socket = cli->socket,
+                           .from_environment = cli->socket_from_environment};
+}
+
 /* "sudo estc enroll gw-x": the same command, as root. */
-static char *as_root(const struct cli *cli) {
+static char *as_root(const struct cli *cli, const struct daemon *daemon) {
     /* sudo drops the environment. */
-    char *line = text_format("sudo estc%s%s", cli->socket_from_environment ? " --socket " : "",
-                             cli->socket_from_environment ? cli->socket : "");
+    char *line = daemon->from_environment
+                     ? text_format("sudo estc %s %s", daemon->option, daemon->socket)
+                     : strdup("sudo estc");
     for (int i = 1; line && i < cli->argc; i++) {
         char *longer = text_format("%s %s", line, cli->argv[i]);
         free(line);
@@ -30,28 +57,29 @@ static char *as_root(const struct cli *cli) {
 }
 
 static int not_allowed(const struct cli *cli, const char *groups) {
-    _cleanup(freep) char *again = as_root(cli);
+    const struct daemon daemon = daemon_of(cli);
+    _cleanup(freep) char *again = as_root(cli, &daemon);
     say_error("access to %s denied: join %s (usermod -aG GROUP USER, then log in again), or use "
               "'%s'",
-              cli->socket, groups, again ? again : "sudo");
+              daemon.socket, groups, again ? again : "sudo");
     return EXIT_NOT_ALLOWED;
 }
 
 int daemon_connect(const struct cli *cli, struct ctl_client **out) {
     struct estc_error err = {0};
-    int rc = ctl_client_connect(cli->socket, out, &err);
+    const struct daemon daemon = daemon_of(cli);
+    int rc = ctl_client_connect(daemon.socket, out, &err);
     switch (rc) {
     case 0:
         return EXIT_DONE;
     case -EACCES:
     case -EPERM:
-        return not_allowed(cli, args_changes(cli) ? "the groups 'estc' and 'estc-admin'"
-                                                  : "group 'estc'");
+        return not_allowed(cli, args_changes(cli) ? daemon.changing : daemon.reading);
     case -ENOENT:
     case -ECONNREFUSED:
-        say_error("estcd is not running: nobody answers at %s: 'systemctl start estcd', or name "
-                  "another socket with --socket",
-                  cli->socket);
+        say_error("%s is not running: nobody answers at %s: 'systemctl start %s', or name "
+                  "another socket with %s",
+                  daemon.name, daemon.socket, daemon.unit, daemon.option);
         return EXIT_NO_DAEMON;
     default:
         say_error("%s", err.text);
@@ -94,6 +122,21 @@ static int refused_config(const struct cli *cli, json_t *params, const char *id)
     return EXIT_BAD_CONFIG;
 }
 
+static int refused_request(const struct cli *cli, json_t *params, const char *id) {
+    (void)cli;
+    (void)params;
+    say_error("there is no request %s: 'estc registrar pending --all' shows all", id ? id : "");
+    return EXIT_FAILED;
+}
+
+static int refused_with_text(const struct cli *cli, json_t *params, const char *id) {
+    (void)cli;
+    (void)id;
+    const char *text = json_string_value(json_object_get(params, "text"));
+    say_error("%s", text ? text : "the registrar does not say why");
+    return EXIT_FAILED;
+}
+
 static int refused_right(const struct cli *cli, json_t *params, const char *id) {
     (void)id;
     const char *group = json_string_value(json_object_get(params, "group"));
@@ -106,7 +149,7 @@ static int refused_method(const struct cli *cli, json_t *params, const char *id)
     (void)params;
     (void)id;
     say_error("this daemon does not know that command: 'estc version' compares the versions; "
-              "restart estcd after an upgrade");
+              "restart the daemon after an upgrade");
     return EXIT_FAILED;
 }
 
@@ -126,6 +169,10 @@ int daemon_refused(const struct cli *cli, const struct ctl_reply *reply, const c
         {DAEMON_INTERFACE ".NoCertificate", refused_certificate},
         {DAEMON_INTERFACE ".ConfigInvalid", refused_config},
         {DAEMON_INTERFACE ".NotAllowed", refused_right},
+        {REGISTRAR_INTERFACE ".NotAllowed", refused_right},
+        {REGISTRAR_INTERFACE ".NoSuchRequest", refused_request},
+        {REGISTRAR_INTERFACE ".AlreadyDecided", refused_with_text},
+        {REGISTRAR_INTERFACE ".LedgerFailed", refused_with_text},
         {"org.varlink.service.InterfaceNotFound", refused_method},
         {"org.varlink.service.MethodNotFound", refused_method},
         {"org.varlink.service.MethodNotImplemented", refused_method},

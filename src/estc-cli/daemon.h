@@ -8,10 +8,13 @@
 
 #define DAEMON_INTERFACE "org.estcd.control"
 #define DAEMON_METHOD(name) DAEMON_INTERFACE "." name
+#define REGISTRAR_INTERFACE "org.estcd.registrar"
+#define REGISTRAR_METHOD(name) REGISTRAR_INTERFACE "." name
 
 #define DAEMON_ANSWER_MS 30000 /* how long the daemon may take to answer what is no attempt */
 
-/* EXIT_DONE, or the exit code of what has been said on stderr. */
+/* To the daemon that the command is for: estcd, or est-registrar for `registrar`. EXIT_DONE, or the
+ * exit code of what has been said on stderr. */
 int daemon_connect(const struct cli *cli, struct ctl_client **out);
 
 /* One call of a method (full name) without `more`, and its answer: EXIT_DONE means a reply that is

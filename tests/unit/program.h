@@ -34,6 +34,7 @@ struct program {
     char label[64];
     enum estc_op op;
     enum estc_pop pop;
+    bool may_wait;
 };
 
 static inline int program_cacerts(void *arg, const struct estc_peer *peer, const char *label,
@@ -57,6 +58,7 @@ static inline int program_enroll(void *arg, const struct estc_peer *peer,
     p->enrolls++;
     p->op = request->op;
     p->pop = request->pop;
+    p->may_wait = request->may_wait;
     snprintf(p->label, sizeof(p->label), "%s", request->label);
     assert_ptr_equal(peer, &p->peer);
     assert_int_equal(request->der_len, p->csr.len);

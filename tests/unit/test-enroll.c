@@ -2,6 +2,8 @@
 /* Enrolment and re-enrolment, as the answering side sees them. */
 #include "program.h"
 
+#include <errno.h>
+
 #include <estc/cert.h>
 
 #include "base/cleanup_ossl.h"
@@ -120,11 +122,36 @@ static void p04_p06_the_example_of_rfc_9148_proves_nothing(void **state) {
     assert_int_equal(p->enrolls, 0);
 }
 
+/* The program asks for a moment, and is asked again. */
+static void d01_d03_an_answer_is_left_for_later(void **state) {
+    struct program *p = *state;
+    struct estc_request request = post_csr(p, "/.well-known/est/sen");
+    request.ticket = 7;
+    p->rc = -EINPROGRESS;
+    p->retry_after = 25;
+    struct estc_response response = ask(p, &request);
+    assert_true(p->may_wait);
+    assert_true(response.later);
+    assert_int_equal(response.max_age, 25);
+    assert_int_equal(response.payload.len, 0);
+    estc_response_clear(&response);
+    assert_false(response.later);
+    /* Where nothing can wait, that is no answer. */
+    request.ticket = 0;
+    response = ask(p, &request);
+    assert_false(p->may_wait);
+    assert_false(response.later);
+    assert_error(response, 500, "internal error");
+    p->rc = 0;
+    X509_free(assert_certs(ask(p, &request), 204, 1));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         SERVED(e05_enrolment_answers_204_with_one_certificate),
         SERVED(r07_requests_that_cannot_be_read),
         SERVED(d03_waiting_is_told_in_seconds),
+        SERVED(d01_d03_an_answer_is_left_for_later),
         SERVED(e11_reenrolment_keeps_its_names),
         SERVED(e08_no_san_there_means_no_san_here),
         SERVED(p04_p06_the_example_of_rfc_9148_proves_nothing),

@@ -47,11 +47,17 @@ static void what_is_not_said_has_a_value(void **state) {
     assert_int_equal(config->max_sessions, 1024);
     assert_int_equal(config->idle_timeout, 60);
     assert_int_equal(config->log_level, ESTC_LOG_INFO);
+    assert_string_equal(config->control_socket, "/run/est-registrar/control");
+    assert_false(config_needs_approval(config));
     const struct config_rule *rule = config_rule_find(config, "r");
     assert_ptr_equal(rule, config_rule_at(config, 0));
     assert_null(rule->label);
     assert_null(rule->dns);
     assert_int_equal(rule->lifetime, 0);
+    assert_int_equal(rule->pop, CONFIG_POP_OPTIONAL);
+    assert_int_equal(rule->approval, CONFIG_APPROVAL_AUTOMATIC);
+    assert_int_equal(rule->hold, 0);
+    assert_int_equal(rule->retry_after, 60);
     assert_int_equal(rule->eku, CONFIG_EKU_SERVER | CONFIG_EKU_CLIENT);
     assert_null(config_rule_find(config, "R"));
     assert_string_equal(config_client_ca_at(config, 0)->name, "f");

@@ -38,6 +38,7 @@ struct estc_enroll_request {
     const unsigned char *der;
     size_t der_len;
     enum estc_pop pop;
+    bool may_wait; /* the answer may come later, while the connection stays */
 };
 
 struct estc_server_ops {
@@ -48,6 +49,7 @@ struct estc_server_ops {
      *   ESTC_E_MALFORMED the request is wrong               4.00
      *   ESTC_E_PENDING   decided later, with *retry_after   5.03, Max-Age
      *   ESTC_E_TIMEOUT   overloaded or storage unavailable  5.03, Max-Age from *retry_after
+     *   -EINPROGRESS     decided within *retry_after seconds; only where request->may_wait
      *   anything else                                       5.00, the text is not sent
      * The text of the error becomes the diagnostic payload, except for the last.
      */
@@ -78,6 +80,11 @@ struct estc_server {
  * A request without a content format is read as application/pkcs10. Before ops->enroll() is asked,
  * a challengePassword has been held against the peer's channel binding (4.03 when it is another)
  * and, for an /sren, estc_reenroll_check() has passed.
+ *
+ * When an operation returns -EINPROGRESS, response->later is set and response->max_age says for how
+ * many seconds at most; nothing else is. The program then keeps peer and request, and calls this
+ * again once the decision is there. At the latest when the time is over it does so with the ticket
+ * 0, which is answered in any case, and hands the response to estc_listener_respond().
  */
 void estc_server_answer(const struct estc_server *server, const struct estc_peer *peer,
                         const struct estc_request *request, struct estc_response *response);
