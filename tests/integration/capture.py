@@ -7,6 +7,24 @@ import struct
 import threading
 import time
 
+import harness
+
+
+def tshark(pcap, secrets, port, display_filter, *fields):
+    """Rows of these fields for the frames that the filter lets through, decrypted with the secrets;
+    CoAP over DTLS on that port."""
+    arguments = [part for field in fields for part in ("-e", field)]
+    done = harness.run(
+        "tshark", "-r", pcap, "-o", f"tls.keylog_file:{secrets}",
+        "-d", f"udp.port=={port},dtls", "-d", f"dtls.port=={port},coap",
+        "-Y", display_filter, "-T", "fields", "-E", "separator=|", *arguments)
+    assert done.status == 0, done
+    return [line.split("|") for line in done.out.splitlines()]
+
+
+# What Wireshark finds wrong, fatal alerts included.
+WRONG = "_ws.malformed || dtls.alert_message.level == 2 || _ws.expert.severity >= 8388608"
+
 
 class Proxy:
     """Forwards between clients on self.port and 127.0.0.1:server_port."""

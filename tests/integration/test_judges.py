@@ -6,6 +6,7 @@ back is taken apart by openssl's commands."""
 import itertools
 import re
 
+import capture
 import harness
 import pki
 
@@ -33,8 +34,11 @@ class Judge(harness.ClassSite):
 
     @classmethod
     def start(cls, site):
+        cls.pcap, cls.secrets = site.dir / "wire.pcap", site.dir / "secrets.txt"
         site.init_registrar("--device", "gateway-1")
-        site.start_registrar()
+        site.start_registrar(env={**harness.preload("keylog"), "ESTC_TEST_KEYLOG": str(cls.secrets)})
+        cls.proxy = capture.Proxy(site.port, cls.pcap)
+        cls.addClassCleanup(cls.proxy.close)
 
     @classmethod
     def path(cls, name):
@@ -47,7 +51,7 @@ class Judge(harness.ClassSite):
         out = self.path(f"answer-{next(self.numbers)}.der")
         done = harness.run(self.program, "-c", cert, "-j", key, "-R", self.shared.site / "trust.pem",
                            "-B", "15", "-o", out, *arguments,
-                           f"coaps://127.0.0.1:{self.shared.port}{path}")
+                           f"coaps://127.0.0.1:{self.proxy.port}{path}")
         self.assertEqual(done.status, 0, done)
         return out, done.out + done.err
 
@@ -160,6 +164,15 @@ class Judge(harness.ClassSite):
         key, request = self.csr("blocks")
         answer, _ = self.post("sen", request, "-b", "64")
         self.assert_pair(key, self.certificates(answer))
+
+
+    def test_z_wireshark_finds_nothing_wrong(self):
+        """Runs last, by its name: it looks at what the registrar has sent to all the others."""
+        def rows(display_filter):
+            return capture.tshark(self.pcap, self.secrets, self.proxy.port, display_filter,
+                                  "frame.number", "coap.code")
+        self.assertGreater(len(rows("coap.code == 68 || coap.code == 69")), 1)
+        self.assertEqual(rows(f"udp.srcport == {self.proxy.port} && ({capture.WRONG})"), [])
 
 
 class OpenSsl(Judge):

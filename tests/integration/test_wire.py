@@ -24,14 +24,7 @@ class Wire(harness.ClassSite):
 
     def tshark(self, display_filter, *fields):
         """Rows of these fields for the frames that the filter lets through."""
-        arguments = [part for field in fields for part in ("-e", field)]
-        done = harness.run(
-            "tshark", "-r", self.pcap, "-o", f"tls.keylog_file:{self.secrets}",
-            "-d", f"udp.port=={self.proxy.port},dtls",
-            "-d", f"dtls.port=={self.proxy.port},coap",
-            "-Y", display_filter, "-T", "fields", "-E", "separator=|", *arguments)
-        self.assertEqual(done.status, 0, done)
-        return [line.split("|") for line in done.out.splitlines()]
+        return capture.tshark(self.pcap, self.secrets, self.proxy.port, display_filter, *fields)
 
     def test_secrets_come_from_the_preload(self):
         self.assertIn("CLIENT_RANDOM", self.secrets.read_text())
@@ -71,8 +64,7 @@ class Wire(harness.ClassSite):
         self.assertTrue(any("286" in form or "pkcs10" in form for _, form in formats), formats)
 
     def test_nothing_malformed(self):
-        self.assertEqual(self.tshark("_ws.malformed || dtls.alert_message.level == 2 || "
-                                     "_ws.expert.severity >= 8388608", "frame.number"), [])
+        self.assertEqual(self.tshark(capture.WRONG, "frame.number"), [])
 
     def test_everything_was_decrypted(self):
         encrypted = self.tshark("dtls.record.content_type == 23", "frame.number")
