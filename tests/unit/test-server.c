@@ -39,6 +39,38 @@ static void f06_pkix_cert_where_it_was_asked_for(void **state) {
     }
 }
 
+/* One wish; below a label there is none. */
+static int some_csrattrs(void *arg, const struct estc_peer *peer, const char *label,
+                         struct estc_buf *der, struct estc_error *err) {
+    static const unsigned char wishes[] = {0x30, 0x0b, 6,    9, 0x2a, 0x86, 0x48,
+                                           0x86, 0xf7, 0x0d, 1, 9,    7}; /* challengePassword */
+    (void)arg, (void)peer, (void)err;
+    return *label ? 0 : estc_buf_append(der, wishes, sizeof(wishes));
+}
+
+static void a02_f05_att_answers_205_and_285_or_404(void **state) {
+    struct program *p = *state;
+    struct estc_request request = get_crts();
+    request.path = "/.well-known/est/att";
+    assert_error(ask(p, &request), 404, "no attributes");
+    struct estc_server_ops ops = *p->server.ops;
+    ops.csrattrs = some_csrattrs;
+    p->server.ops = &ops;
+    static const int accepts[] = {ESTC_FORMAT_NONE, ESTC_FORMAT_CSRATTRS};
+    for (size_t i = 0; i < 2; i++) {
+        request.accept = accepts[i];
+        struct estc_response response = ask(p, &request);
+        assert_int_equal(response.code, 205);
+        assert_int_equal(response.content_format, 285);
+        assert_int_equal(response.payload.len, 13);
+        estc_response_clear(&response);
+    }
+    request.path = "/.well-known/est/label/att";
+    assert_error(ask(p, &request), 404, "no attributes");
+    request.accept = ESTC_FORMAT_CERTS_ONLY;
+    assert_error(ask(p, &request), 406, "285");
+}
+
 static void c13_one_certificate_is_not_part_of_two(void **state) {
     struct program *p = *state;
     struct estc_request request = get_crts();
@@ -193,6 +225,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         SERVED(f02_crts_answers_205_and_281),
         SERVED(f06_pkix_cert_where_it_was_asked_for),
+        SERVED(a02_f05_att_answers_205_and_285_or_404),
         SERVED(c13_one_certificate_is_not_part_of_two),
         SERVED(f07_wishes_that_cannot_be_met),
         SERVED(f08_request_formats),
