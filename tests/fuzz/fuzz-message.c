@@ -23,6 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
                        m.request_tag_len <= MESSAGE_REQUEST_TAG_MAX);
         if (path)
             FUZZ_CHECK(path[0] == '/' && !strstr(path, "/../") && !strstr(path, "/./"));
+        if (query)
+            FUZZ_CHECK(strlen(query) <= len);
     }
     coap_delete_pdu(pdu);
     return 0;
