@@ -10,15 +10,6 @@ static void say_again(const struct estc_csrattrs *attrs, enum estc_csrattrs_form
     if (estc_csrattrs_can_say(attrs, form, NULL) == 0) {
         FUZZ_CHECK(estc_csrattrs_encode(attrs, form, &der, NULL) == 0);
         FUZZ_CHECK(estc_csrattrs_decode(der.data, der.len, &again, NULL) == 0);
-        if (!(again.challenge == attrs->challenge && again.name_count == attrs->name_count)) {
-            fprintf(stderr, "form %d tmpl %d ch %d %d names %zu %zu ext %zu %zu others %zu %zu\n",
-                    form, attrs->from_template, attrs->challenge, again.challenge,
-                    attrs->name_count, again.name_count, attrs->extension_count,
-                    again.extension_count, attrs->other_count, again.other_count);
-            for (size_t i = 0; i < der.len; i++)
-                fprintf(stderr, "%02x", der.data[i]);
-            fprintf(stderr, "\n");
-        }
         FUZZ_CHECK(again.challenge == attrs->challenge &&
                    again.extension_count == attrs->extension_count);
         /* The plain form does not say what is part of a name: a type that nobody knows is lost. */
