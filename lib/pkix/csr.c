@@ -32,29 +32,30 @@ static int csr_add_extension(STACK_OF(X509_EXTENSION) * asked, const X509_EXTENS
     return 0;
 }
 
-/* subject and subjectAltName out of text. */
+/* subject, ready-made or out of text, and subjectAltName. */
 static int csr_names_from_text(X509_REQ *req, STACK_OF(X509_EXTENSION) * asked,
                                const struct estc_csr_spec *spec, struct estc_error *err) {
     _cleanup(x509_name_freep) X509_NAME *subject = NULL;
-    int rc = estc_subject_parse(spec->subject ? spec->subject : "", &subject, err);
+    int rc = spec->name ? 0 : estc_subject_parse(spec->subject ? spec->subject : "", &subject, err);
     if (rc)
         return rc;
+    const X509_NAME *name = spec->name ? spec->name : subject;
     _cleanup(general_names_freep) GENERAL_NAMES *names = GENERAL_NAMES_new();
-    if (!names || !X509_REQ_set_subject_name(req, subject))
+    if (!names || !X509_REQ_set_subject_name(req, name))
         return csr_fail(err);
     for (size_t i = 0; spec->sans && spec->sans[i]; i++) {
-        _cleanup(general_name_freep) GENERAL_NAME *name = NULL;
-        rc = estc_san_parse(spec->sans[i], &name, err);
+        _cleanup(general_name_freep) GENERAL_NAME *san = NULL;
+        rc = estc_san_parse(spec->sans[i], &san, err);
         if (rc)
             return rc;
-        if (!sk_GENERAL_NAME_push(names, name))
+        if (!sk_GENERAL_NAME_push(names, san))
             return csr_fail(err);
-        name = NULL;
+        san = NULL;
     }
     if (sk_GENERAL_NAME_num(names) == 0)
         return 0;
     /* Critical when there is no subject beside it (RFC 5280 section 4.2.1.6). */
-    int critical = X509_NAME_entry_count(subject) == 0;
+    int critical = X509_NAME_entry_count(name) == 0;
     _cleanup(extension_freep) X509_EXTENSION *ext =
         X509V3_EXT_i2d(NID_subject_alt_name, critical, names);
     return ext ? csr_add_extension(asked, ext, err) : csr_fail(err);

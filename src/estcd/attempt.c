@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The attempt: open, read credentials, connect, ask for the CA's certificates, key, request,
- * enroll, check, commit. Each step begins with what the earlier ones have put on disk, so an
- * attempt that ended anywhere is continued by the next one: a pending key and request are sent
- * again byte for byte, and a CA that has issued already answers with the same certificate.
+ * The attempt: open, read credentials, connect, ask for the CA's certificates and the server's
+ * wishes, key, request, enroll, check, commit. Each step begins with what the earlier ones have put
+ * on disk, so an attempt that ended anywhere is continued by the next one: a pending key and
+ * request are sent again byte for byte, and a CA that has issued already answers with the same
+ * certificate.
  *
  * What is pending survives every failure but two. A refusal (4.xx) means that there is no
  * certificate for it, and a certificate that has expired by the time it arrives is of no use: in
@@ -27,6 +28,7 @@ const char *const attempt_step_texts[] = {ATTEMPT_STEPS(ATTEMPT_TEXT)};
 
 static void attempt_clear(struct attempt *a) {
     X509_free(a->issued);
+    wishes_plan_clear(&a->wishes);
     sk_X509_pop_free(a->chain, X509_free);
     store_pending_clear(&a->pending);
     sk_X509_pop_free(a->intermediates, X509_free);
@@ -40,10 +42,15 @@ static void attempt_clear(struct attempt *a) {
 }
 
 static int (*const steps[])(struct attempt *, char **detail, struct estc_error *) = {
-    [ATTEMPT_OPEN] = attempt_open,     [ATTEMPT_CREDENTIALS] = attempt_credentials,
-    [ATTEMPT_CONNECT] = attempt_reach, [ATTEMPT_CACERTS] = attempt_cacerts,
-    [ATTEMPT_KEY] = attempt_key,       [ATTEMPT_CSR] = attempt_csr,
-    [ATTEMPT_ENROLL] = attempt_enroll, [ATTEMPT_CHECK] = attempt_check,
+    [ATTEMPT_OPEN] = attempt_open,
+    [ATTEMPT_CREDENTIALS] = attempt_credentials,
+    [ATTEMPT_CONNECT] = attempt_reach,
+    [ATTEMPT_CACERTS] = attempt_cacerts,
+    [ATTEMPT_ATTRIBUTES] = attempt_attributes,
+    [ATTEMPT_KEY] = attempt_key,
+    [ATTEMPT_CSR] = attempt_csr,
+    [ATTEMPT_ENROLL] = attempt_enroll,
+    [ATTEMPT_CHECK] = attempt_check,
     [ATTEMPT_COMMIT] = attempt_commit,
 };
 

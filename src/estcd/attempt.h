@@ -12,15 +12,16 @@
 #include "schedule.h"
 
 /* Steps in order; each is reported when it is done, and what it made is on disk by then. */
-#define ATTEMPT_STEPS(X)                                      \
-    X(ATTEMPT_OPEN, "open", "state folder opened")            \
-    X(ATTEMPT_CREDENTIALS, "credentials", "credentials read") \
-    X(ATTEMPT_CONNECT, "connect", "DTLS session established") \
-    X(ATTEMPT_CACERTS, "cacerts", "CA certificates received") \
-    X(ATTEMPT_KEY, "key", "key pair ready")                   \
-    X(ATTEMPT_CSR, "csr", "certification request ready")      \
-    X(ATTEMPT_ENROLL, "enroll", "certificate received")       \
-    X(ATTEMPT_CHECK, "check", "certificate checked")          \
+#define ATTEMPT_STEPS(X)                                         \
+    X(ATTEMPT_OPEN, "open", "state folder opened")               \
+    X(ATTEMPT_CREDENTIALS, "credentials", "credentials read")    \
+    X(ATTEMPT_CONNECT, "connect", "DTLS session established")    \
+    X(ATTEMPT_CACERTS, "cacerts", "CA certificates received")    \
+    X(ATTEMPT_ATTRIBUTES, "attributes", "server's wishes known") \
+    X(ATTEMPT_KEY, "key", "key pair ready")                      \
+    X(ATTEMPT_CSR, "csr", "certification request ready")         \
+    X(ATTEMPT_ENROLL, "enroll", "certificate received")          \
+    X(ATTEMPT_CHECK, "check", "certificate checked")             \
     X(ATTEMPT_COMMIT, "commit", "certificate in place")
 
 #define ATTEMPT_ENUM(name, label, text) name,

@@ -7,6 +7,7 @@
 #include <estc/estc.h>
 
 #include "attempt.h"
+#include "est/wishes.h"
 #include "store.h"
 
 /* Everything that one attempt owns; freed together. */
@@ -27,6 +28,7 @@ struct attempt {
     struct estc_trust *anchors;     /* of the EST CA */
     STACK_OF(X509) * intermediates; /* the same */
     struct store_pending pending;
+    struct wishes_plan wishes; /* what of the server's wishes goes into the request */
     X509 *issued;
     STACK_OF(X509) * chain; /* what stands between issued and its anchor */
     int64_t retry_after;
@@ -41,9 +43,14 @@ ATTEMPT_STEP(attempt_open); /* attempt_connect.c */
 ATTEMPT_STEP(attempt_credentials);
 ATTEMPT_STEP(attempt_reach);
 ATTEMPT_STEP(attempt_cacerts);
-ATTEMPT_STEP(attempt_key); /* attempt_request.c */
+ATTEMPT_STEP(attempt_attributes); /* attempt_wishes.c */
+ATTEMPT_STEP(attempt_key);        /* attempt_request.c */
 ATTEMPT_STEP(attempt_csr);
 ATTEMPT_STEP(attempt_enroll); /* attempt_issue.c */
 ATTEMPT_STEP(attempt_check);
 ATTEMPT_STEP(attempt_commit);
 #undef ATTEMPT_STEP
+
+/* Whether the pending request is bound to a connection, which is gone by now: it has to be built
+ * again, with the same key (RFC 7030 section 3.5). */
+bool attempt_is_bound(const struct attempt *a);

@@ -20,6 +20,7 @@
 
 #include "base/cleanup_ossl.h"
 #include "base/text.h"
+#include "est/wishes.h"
 
 #define ID_MAX 64
 
@@ -30,6 +31,13 @@ static int inherit_text(char **own, const char *from) {
         return 0;
     *own = strdup(from);
     return *own ? 0 : -ENOMEM;
+}
+
+static int inherit_texts(char ***own, char *const *from) {
+    for (bool absent = !*own; absent && from && *from; from++)
+        if (text_list_add(own, *from))
+            return -ENOMEM;
+    return 0;
 }
 
 static void inherit_number(int64_t *own, int64_t from) {
@@ -55,9 +63,9 @@ static int inherit(struct config_identity *i, const struct config_identity *d) {
     for (size_t n = 0; n < sizeof(texts) / sizeof(texts[0]); n++)
         if (inherit_text(texts[n].own, texts[n].from))
             return -ENOMEM;
-    for (size_t n = 0; !i->subject_alt_names && n < text_list_len(d->subject_alt_names); n++)
-        if (text_list_add(&i->subject_alt_names, d->subject_alt_names[n]))
-            return -ENOMEM;
+    if (inherit_texts(&i->subject_alt_names, d->subject_alt_names) ||
+        inherit_texts(&i->obey, d->obey))
+        return -ENOMEM;
     inherit_number(&i->renew_at, d->renew_at);
     inherit_number(&i->attempt_timeout, d->attempt_timeout);
     inherit_number(&i->block_size, d->block_size);
@@ -130,6 +138,22 @@ static void judge_way(const struct config_identity *i, struct conf_errors *error
                    i->interface);
 }
 
+/* "none" stands alone: there is a difference between nothing and not said. */
+static void judge_obey(struct config_identity *i, struct conf_errors *errors) {
+    i->obey_kinds = i->obey ? 0 : WISHES_DEFAULT;
+    for (char *const *word = i->obey; word && *word; word++) {
+        unsigned bit = 0;
+        for (int kind = 0; kind < WISHES_KIND_MAX_; kind++)
+            bit |= strcmp(*word, wishes_kind_names[kind]) == 0 ? WISHES_BIT(kind) : 0;
+        i->obey_kinds |= bit;
+        if (!bit && (strcmp(*word, "none") != 0 || text_list_len(i->obey) != 1))
+            conf_error(errors, &i->origin,
+                       "%s: obey: '%s' is none of key, signature, pop, names, extensions, or "
+                       "none alone",
+                       spoken_id(i), *word);
+    }
+}
+
 static void judge(struct config_identity *i, struct conf_errors *errors) {
     const char *id = spoken_id(i);
     judge_server(i, errors);
@@ -145,6 +169,7 @@ static void judge(struct config_identity *i, struct conf_errors *errors) {
                    "\"FILE\"; }",
                    id);
     judge_names(i, errors);
+    judge_obey(i, errors);
 }
 
 /* --- what is asked for, as one number --- */

@@ -29,6 +29,8 @@ struct config_identity {
     char *subject;                       /* RFC 4514; NULL: empty */
     char **subject_alt_names;            /* NULL-ended, or NULL */
     int key_type;                        /* enum estc_key_type */
+    char **obey;                         /* kinds of a server's wishes, NULL-ended; or NULL */
+    unsigned obey_kinds;                 /* the same as WISHES_BIT()s */
     int64_t renew_at;                    /* per mille of the issued lifetime, 100..950 */
     int64_t attempt_timeout;             /* seconds one attempt may take */
     int64_t block_size;                  /* 16..1024 */

@@ -130,8 +130,8 @@ class Control(harness.ClassSite):
         events = [reply["parameters"]["event"] for reply in replies]
         self.assertEqual(events[-1]["kind"], "issued")
         self.assertEqual([e["step"] for e in events if e["kind"] == "step"],
-                         ["open", "credentials", "connect", "cacerts", "key", "csr", "enroll",
-                          "check", "commit"])
+                         ["open", "credentials", "connect", "cacerts", "attributes", "key", "csr",
+                          "enroll", "check", "commit"])
         self.assertEqual(replies[-1]["parameters"]["identity"]["state"], "valid")
 
     def test_without_more_the_reply_comes_at_once(self):

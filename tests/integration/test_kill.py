@@ -102,8 +102,8 @@ for _step in STEPS:
 
 class Steps(harness.TestCase):
     def test_all_steps_are_known(self):
-        self.assertEqual(STEPS, ["open", "credentials", "connect", "cacerts", "key", "csr", "enroll",
-                                 "check", "commit"])
+        self.assertEqual(STEPS, ["open", "credentials", "connect", "cacerts", "attributes", "key",
+                                 "csr", "enroll", "check", "commit"])
 
 
 if __name__ == "__main__":

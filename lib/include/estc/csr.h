@@ -22,13 +22,15 @@ int estc_san_parse(const char *text, GENERAL_NAME **out, struct estc_error *err)
 
 struct estc_csr_spec {
     const char *subject;     /* RFC 4514, or NULL for an empty one */
+    const X509_NAME *name;   /* the subject ready-made, instead of the text; or NULL */
     const char *const *sans; /* NULL-ended list, or NULL */
     const X509 *renew;       /* when set, subject and subjectAltName are copied from it, DER for
-                                DER (RFC 7030 section 4.2.2), and the two above are ignored */
+                                DER (RFC 7030 section 4.2.2), and the three above are ignored */
     const char *challenge;   /* challengePassword: a channel binding, printable (RFC 7030 section
                                 3.5), at most 255 bytes; or NULL */
     const EVP_MD *digest;    /* NULL: SHA-256, SHA-384 for P-384 */
-    const STACK_OF(X509_EXTENSION) * extensions; /* more to ask for, no subjectAltName; or NULL */
+    const STACK_OF(X509_EXTENSION) * extensions; /* more to ask for; a subjectAltName only
+                                                    without sans and renew; or NULL */
     const STACK_OF(X509_ATTRIBUTE) * attributes; /* more attributes, none of the above; or NULL */
 };
 
