@@ -171,7 +171,7 @@ class Control(harness.ClassSite):
                 self.assertTrue(reply["continues"])
                 kinds.append(reply["parameters"]["event"]["kind"])
             self.assertEqual(kinds[0], "started")
-            self.assertEqual(kinds.count("step"), 9)
+            self.assertEqual(kinds.count("step"), 10)
 
     def test_several_calls_in_one_write(self):
         client = self.connect()
