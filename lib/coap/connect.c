@@ -107,15 +107,24 @@ static void session_set_up(struct session *s) {
 
 /* One address */
 
+struct judge session_judge(const struct session *s) {
+    return (struct judge){
+        .implicit_trust = s->trust,
+        .explicit_trust = s->explicit_trust,
+        .provisional = s->provisional,
+        .host = s->host,
+        .port = s->port,
+        .now = s->now,
+    };
+}
+
 static int session_start(struct session *s, const coap_address_t *peer, struct estc_error *err) {
     size_t datagram = session_datagram(s, peer);
     session_set_sizes(s, datagram);
     struct dtls_config config = {
         .credentials = &s->credentials,
-        .trust = s->trust,
-        .host = s->host,
+        .judge = session_judge(s),
         .allow_rsa = s->allow_rsa,
-        .now = s->now,
         .timeout = s->dtls_timeout,
         .datagram = datagram,
         .block_size = (unsigned)block_size(s->szx_now),

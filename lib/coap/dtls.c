@@ -22,6 +22,7 @@
 
 #include "base/cleanup_ossl.h"
 #include "base/fs.h"
+#include "coap/anchors.h"
 #include "coap/coaplog.h"
 #include "coap/endpoint.h"
 #include "coap/resolve.h"
@@ -60,6 +61,7 @@ struct dtls {
     struct verdict verdict;
     struct handshake handshake;
     struct way way;
+    struct judge judge;
 };
 
 coap_context_t *dtls_coap(const struct dtls *dtls) {
@@ -76,6 +78,10 @@ struct verdict *dtls_verdict(struct dtls *dtls) {
 
 const struct handshake *dtls_handshake(const struct dtls *dtls) {
     return &dtls->handshake;
+}
+
+struct judge *dtls_judge(struct dtls *dtls) {
+    return &dtls->judge;
 }
 
 /* Taking hold of the SSL_CTX */
@@ -135,7 +141,7 @@ static int dtls_on_security(const SSL *ssl, const SSL_CTX *ctx, int op, int bits
 }
 
 static const char *dtls_suites(const struct dtls_config *config) {
-    if (config->allow_rsa || !config->host)
+    if (config->allow_rsa || !config->judge.host)
         return DTLS_SUITES_ECDSA DTLS_SUITES_RSA;
     bool small = config->block_size > 0 && config->block_size <= DTLS_BLOCK_SMALL;
     return small ? DTLS_SUITES_SMALL : DTLS_SUITES_ECDSA;
@@ -144,7 +150,7 @@ static const char *dtls_suites(const struct dtls_config *config) {
 /* A server that heeds it sends no larger records, of certificates neither: a block and the options
  * around it have to fit. */
 static bool dtls_set_fragments(SSL_CTX *ctx, const struct dtls_config *config) {
-    if (!config->host || config->block_size == 0 || config->block_size > 512)
+    if (!config->judge.host || config->block_size == 0 || config->block_size > 512)
         return true;
     return SSL_CTX_set_tlsext_max_fragment_length(ctx, config->block_size > 256
                                                            ? TLSEXT_max_fragment_length_1024
@@ -200,36 +206,27 @@ static int dtls_set_credentials(struct dtls *dtls, const struct estc_credentials
 
 static int dtls_set_trust(struct dtls *dtls, const struct dtls_config *config,
                           struct estc_error *err) {
-    X509_STORE *store = estc_trust_store_new(config->trust, config->now, err);
-    if (!store)
-        return err && err->code ? err->code : -ENOMEM;
-    SSL_CTX_set_cert_store(dtls->ssl_ctx, store);
+    dtls->judge = config->judge;
+    if (!config->judge.provisional) {
+        X509_STORE *store = judge_store_new(&dtls->judge, err);
+        if (!store)
+            return err && err->code ? err->code : -ENOMEM;
+        SSL_CTX_set_cert_store(dtls->ssl_ctx, store);
+    }
     X509_VERIFY_PARAM_set_depth(SSL_CTX_get0_param(dtls->ssl_ctx), DTLS_DEPTH_MAX);
     SSL_CTX_set_verify(dtls->ssl_ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     return 0;
 }
 
-/* The server's identity (RFC 7030 section 3.6): subjectAltName only, no wildcards. */
-static int dtls_set_host(struct dtls *dtls, const char *host, struct estc_error *err) {
-    X509_VERIFY_PARAM *param = SSL_CTX_get0_param(dtls->ssl_ctx);
-    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
-                                               X509_CHECK_FLAG_NO_WILDCARDS);
-    /* Without the scope of a link-local address, or the dot of an absolute name. */
-    bool address = resolve_is_address(host);
-    size_t len = address ? strcspn(host, "%") : strlen(host);
-    if (!address && len > 1 && host[len - 1] == '.')
+/* The name to ask for, never an address (RFC 6066 section 3). */
+static int dtls_set_sni(struct dtls *dtls, const char *host, struct estc_error *err) {
+    if (resolve_is_address(host))
+        return 0;
+    size_t len = strlen(host);
+    if (len > 1 && host[len - 1] == '.') /* of an absolute name */
         len--;
-    _cleanup(freep) char *name = strndup(host, len);
-    if (!name)
-        return estc_error_set(err, -ENOMEM, "out of memory");
-    if (address ? !X509_VERIFY_PARAM_set1_ip_asc(param, name)
-                : !X509_VERIFY_PARAM_set1_host(param, name, 0)) {
-        ERR_clear_error();
-        return estc_error_set(err, -EINVAL, "'%s' is neither a host name nor an address", host);
-    }
-    if (!address)
-        dtls->sni = TAKE(name); /* never for an address (RFC 6066 section 3) */
-    return 0;
+    dtls->sni = strndup(host, len);
+    return dtls->sni ? 0 : estc_error_set(err, -ENOMEM, "out of memory");
 }
 
 /* Nothing of the handshake has been sent yet. */
@@ -246,7 +243,7 @@ static int dtls_set_watchers(struct dtls *dtls, const struct dtls_config *config
         .begin = dtls_on_begin,
         .arg = dtls,
     };
-    int r = verdict_watch(dtls->ssl_ctx, &dtls->verdict);
+    int r = verdict_watch(dtls->ssl_ctx, &dtls->verdict, &dtls->judge);
     return r ? r : handshake_watch(dtls->ssl_ctx, &dtls->handshake);
 }
 
@@ -263,8 +260,10 @@ int dtls_new(const struct dtls_config *config, struct dtls **out, struct estc_er
         r = dtls_set_credentials(dtls, config->credentials, err);
     if (!r)
         r = dtls_set_trust(dtls, config, err);
-    if (!r && config->host)
-        r = dtls_set_host(dtls, config->host, err);
+    if (!r && config->judge.host)
+        r = dtls_set_sni(dtls, config->judge.host, err);
+    if (!r && config->judge.explicit_trust)
+        r = anchors_announce(dtls->ssl_ctx, config->judge.explicit_trust, err);
     if (!r && dtls_set_watchers(dtls, config) < 0)
         r = estc_error_set(err, -ENOMEM, "out of memory");
     if (r)

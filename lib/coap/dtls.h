@@ -15,17 +15,16 @@
 
 #include "base/cleanup.h"
 #include "coap/handshake.h"
+#include "coap/judge.h"
 #include "coap/verdict.h"
 #include "coap/way.h"
 
 struct dtls_config {
     const struct estc_credentials *credentials;
-    const struct estc_trust *trust; /* anchors for the peer's certificate */
-    const char *host;               /* client: name or address to verify; NULL: a server */
-    bool allow_rsa;                 /* client: suites for servers with an RSA certificate */
-    int64_t now;                    /* time for certificates; 0: the system clock */
-    unsigned timeout;               /* seconds until a flight is sent again; 0: 1 */
-    size_t datagram;                /* largest payload of UDP; 0: 1152 */
+    struct judge judge; /* whom to accept; host NULL: this is a server */
+    bool allow_rsa;     /* client: suites for servers with an RSA certificate */
+    unsigned timeout;   /* seconds until a flight is sent again; 0: 1 */
+    size_t datagram;    /* largest payload of UDP; 0: 1152 */
     /* client: bytes of the largest block wished for; small ones are told to the server (RFC 7925
      * section 15) and prefer the shorter records of CCM8; 0: 1024 */
     unsigned block_size;
@@ -43,6 +42,7 @@ coap_context_t *dtls_coap(const struct dtls *dtls);
 SSL_CTX *dtls_ssl_ctx(const struct dtls *dtls);
 struct verdict *dtls_verdict(struct dtls *dtls);
 const struct handshake *dtls_handshake(const struct dtls *dtls);
+struct judge *dtls_judge(struct dtls *dtls);
 
 /* coap_io_process() without waiting, and without errors of OpenSSL that others left behind. */
 void dtls_process(struct dtls *dtls);

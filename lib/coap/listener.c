@@ -65,6 +65,8 @@ static void listener_add_peer(struct estc_listener *l, coap_session_t *session) 
         return;
     }
     peer->session = session;
+    /* It was let in all the same, and by whom it was issued does not change. */
+    peer->came_late = X509_cmp_current_time(X509_get0_notAfter(cert)) <= 0;
     peer->binding.len = dtls_binding(ssl, peer->binding.data);
     peer->next = l->peers;
     if (l->peers)
@@ -137,7 +139,7 @@ static void listener_answer(struct estc_listener *l, struct peer *peer, const co
     default:
         return reply_error(reply, 402, "critical option repeated");
     }
-    if (X509_cmp_current_time(X509_get0_notAfter(peer->cert)) <= 0)
+    if (!peer->came_late && X509_cmp_current_time(X509_get0_notAfter(peer->cert)) <= 0)
         return reply_error(reply, 401, "client certificate has expired since the handshake");
     _cleanup(freep) char *path = message_path(request);
     _cleanup(freep) char *query = message_query(request);
@@ -199,7 +201,7 @@ static int listener_open(struct estc_listener *l, const struct estc_listener_opt
     coap_address_t address;
     struct dtls_config config = {
         .credentials = &o->credentials,
-        .trust = o->client_trust,
+        .judge = {.implicit_trust = o->client_trust, .may_have_expired = o->expired_trust},
         .timeout = o->dtls_timeout,
         .datagram = l->datagram,
     };

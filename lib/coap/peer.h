@@ -2,6 +2,7 @@
 /* What a server keeps of one client's connection, and how it answers there. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <openssl/x509.h>
@@ -39,6 +40,7 @@ struct peer {
     struct peer *prev, *next; /* the listener's list */
     coap_session_t *session;  /* libcoap's, which outlives us */
     X509 *cert;
+    bool came_late; /* with a certificate that had expired and may have */
     char *address;
     struct estc_binding binding; /* len 0: none */
     struct replay replay;

@@ -21,7 +21,9 @@
 
 #include <estc/url.h>
 
+#include "base/cleanup_ossl.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/text.h"
 
 #define SESSION_MAX_BODY_DEFAULT 65536
@@ -103,10 +105,21 @@ static int session_check_bound(const struct session *s, const struct estc_bindin
                           s->name);
 }
 
+/* All that RFC 7030 section 4.1.1 allows on a provisional connection. */
+static bool session_is_crts(const struct estc_request *request) {
+    const char *last = strrchr(request->path, '/');
+    return request->method == ESTC_GET && last && strcmp(last, "/crts") == 0;
+}
+
 static int session_op_request(struct estc_transport *t, const struct estc_request *request,
                               const struct estc_wait *wait, struct estc_response *response,
                               struct estc_error *err) {
     struct session *s = (struct session *)t;
+    if (s->provisional && !session_is_crts(request))
+        return estc_error_set(err, -EPERM,
+                              "%s: nothing but /crts may be asked of a server that nobody has "
+                              "vouched for",
+                              s->name);
     if (s->state == SESSION_UP)
         session_drain(s);
     int bound = request->bound ? session_check_bound(s, request->bound, err) : 0;
@@ -149,7 +162,8 @@ static const struct estc_transport_ops session_ops = {
 };
 
 static int session_check(const struct estc_coaps_options *o, struct estc_error *err) {
-    if (!o->host || !o->host[0] || !o->trust || !o->credentials.key || !o->credentials.cert)
+    if (!o->host || !o->host[0] || !(o->trust || o->explicit_trust || o->provisional) ||
+        !o->credentials.key || !o->credentials.cert)
         return estc_error_set(err, -EINVAL, "host, trust, key and certificate are needed");
     if (o->mtu > 0 && (o->mtu < SESSION_MTU_MIN || o->mtu > SESSION_MTU_MAX))
         return estc_error_set(err, -EINVAL, "mtu %u is not between %d and %d", o->mtu,
@@ -179,6 +193,8 @@ static int session_copy(struct session *s, const struct estc_coaps_options *o,
                               o->block_size);
     s->port = o->port ? o->port : ESTC_DEFAULT_PORT;
     s->trust = o->trust;
+    s->explicit_trust = o->explicit_trust;
+    s->provisional = o->provisional;
     s->allow_rsa = o->allow_rsa_server;
     s->max_body = o->max_body ? o->max_body : SESSION_MAX_BODY_DEFAULT;
     s->mtu = o->mtu;
@@ -215,4 +231,31 @@ int estc_coaps_new(const struct estc_coaps_options *options, struct estc_transpo
     }
     *out = &s->transport;
     return 0;
+}
+
+/* Who the server is */
+
+enum estc_voucher estc_coaps_voucher(const struct estc_transport *transport) {
+    const struct session *s = (const struct session *)transport;
+    return s->state == SESSION_UP ? dtls_judge(s->dtls)->by : ESTC_VOUCHER_NONE;
+}
+
+bool estc_coaps_set_explicit(struct estc_transport *transport, const struct estc_trust *trust) {
+    struct session *s = (struct session *)transport;
+    s->explicit_trust = trust;
+    s->trust = NULL;
+    if (s->state != SESSION_UP || s->provisional)
+        return false;
+    struct estc_error why = {0};
+    SSL *ssl = coap_session_get_tls(s->coap, NULL);
+    _cleanup(x509_freep) X509 *leaf = SSL_get1_peer_certificate(ssl);
+    struct judge judge = session_judge(s);
+    if (leaf && !judge_again(&judge, leaf, SSL_get_peer_cert_chain(ssl), &why)) {
+        dtls_judge(s->dtls)->by = judge.by;
+        return true;
+    }
+    log_info("%s: closed, since the CA certificates that it sent do not vouch for it: %s", s->name,
+             why.text);
+    session_disconnect(s);
+    return false;
 }

@@ -36,9 +36,10 @@ struct session {
 
     char *host;
     uint16_t port;
-    char *name;                          /* "server est.example:5684", for texts */
-    struct estc_credentials credentials; /* our own references */
-    const struct estc_trust *trust;
+    char *name;                                      /* "server est.example:5684", for texts */
+    struct estc_credentials credentials;             /* our own references */
+    const struct estc_trust *trust, *explicit_trust; /* or NULL */
+    bool provisional;
     bool allow_rsa;
     unsigned szx; /* of the largest block wished for */
     size_t max_body;
@@ -60,6 +61,9 @@ struct session {
 };
 
 /* connect.c */
+/* Whom we take for the server. */
+struct judge session_judge(const struct session *s);
+
 int session_connect(struct session *s, const struct estc_wait *wait, struct estc_error *err);
 /* Ends the connection with a close_notify; the next request makes another. */
 void session_disconnect(struct session *s);

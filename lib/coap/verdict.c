@@ -3,7 +3,7 @@
  * Watches handshakes and explains how they failed. It hooks three callbacks of an SSL_CTX: the
  * certificate verification (to keep the certificate at fault, which is gone afterwards), the info
  * callback (alerts both ways) and the message callback (whether anything was heard at all). It
- * decides nothing: the result of the verification is passed on unchanged.
+ * decides nothing: what judge.c decides is passed on unchanged.
  */
 #include "coap/verdict.h"
 
@@ -27,7 +27,8 @@ void verdict_init(struct verdict *v) {
 
 void verdict_clear(struct verdict *v) {
     X509_free(v->at_fault);
-    *v = (struct verdict){.alert_received = -1, .alert_sent = -1, .next_info = v->next_info};
+    *v = (struct verdict){
+        .alert_received = -1, .alert_sent = -1, .next_info = v->next_info, .judge = v->judge};
 }
 
 void verdict_take_queue(struct verdict *v) {
@@ -56,7 +57,7 @@ static int verdict_on_verify(X509_STORE_CTX *store, void *arg) {
     struct verdict *v = arg;
     /* libcoap's own verify callback could forgive errors; this one cannot. */
     X509_STORE_CTX_set_verify_cb(store, verdict_pass_on);
-    int ok = X509_verify_cert(store);
+    int ok = judge_verify(v->judge, store);
     if (ok > 0)
         return ok;
     X509 *cert = X509_STORE_CTX_get_current_cert(store);
@@ -88,10 +89,11 @@ static void verdict_on_message(int write_p, int version, int content_type, const
         v->heard = true;
 }
 
-int verdict_watch(SSL_CTX *ctx, struct verdict *v) {
+int verdict_watch(SSL_CTX *ctx, struct verdict *v, struct judge *judge) {
     pthread_once(&verdict_slot_once, verdict_slot_make);
     if (verdict_slot < 0 || !SSL_CTX_set_ex_data(ctx, verdict_slot, v))
         return -ENOMEM;
+    v->judge = judge;
     v->next_info = SSL_CTX_get_info_callback(ctx);
     SSL_CTX_set_info_callback(ctx, verdict_on_info);
     SSL_CTX_set_cert_verify_callback(ctx, verdict_on_verify, v);

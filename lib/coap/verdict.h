@@ -9,6 +9,8 @@
 
 #include <estc/error.h>
 
+#include "coap/judge.h"
+
 struct verdict {
     bool heard;         /* the peer sent anything that was DTLS */
     int alert_received; /* fatal ones; -1: none */
@@ -17,15 +19,16 @@ struct verdict {
     X509 *at_fault;                                        /* owned; may be NULL */
     unsigned long reason;                                  /* OpenSSL's own error code; 0: none */
     void (*next_info)(const SSL *ssl, int where, int ret); /* libcoap's, chained */
+    struct judge *judge;                                   /* who decides on certificates */
 };
 
 void verdict_init(struct verdict *v);
 /* Forgets what was seen, and goes on watching. */
 void verdict_clear(struct verdict *v);
 
-/* Has the checks and alerts of all handshakes of ctx written to v, which must outlive ctx. An info
- * callback that is there already is still called. 0 or -ENOMEM. */
-int verdict_watch(SSL_CTX *ctx, struct verdict *v);
+/* Has the checks of judge and the alerts of all handshakes of ctx written to v; both must outlive
+ * ctx. An info callback that is there already is still called. 0 or -ENOMEM. */
+int verdict_watch(SSL_CTX *ctx, struct verdict *v, struct judge *judge);
 /* Takes OpenSSL's oldest queued error and empties the queue. */
 void verdict_take_queue(struct verdict *v);
 

@@ -1,7 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What of a /crts answer may be believed (RFC 7030 section 4.1.3). The answer came over an
- * authenticated connection, which is the caller's to know; here the certificates are only sorted.
+ * What of a /crts answer may be believed (RFC 7030 section 4.1.3). That it may be believed at all
+ * is the connection's doing: it came from a server that an anchor vouches for, or its root was
+ * confirmed in another way. Here the certificates are only sorted:
+ *
+ *   the self-signed CA certificate that lives longest   the anchor ("NewWithNew")
+ *   what leads to it (intermediates, "OldWithNew")      helpers
+ *   all else, other roots above all                     nothing
+ *
+ * So the old root of a CA that has a new key is an anchor no more, but certificates of the old key
+ * go on being good by OldWithNew. NewWithOld is kept too; whoever still has the old root alone gets
+ * from it to the new key.
  */
 #include <estc/client.h>
 
@@ -18,30 +27,39 @@ static void trust_freep(struct estc_trust **trust) {
     estc_trust_free(*trust);
 }
 
+/* basicConstraints CA:TRUE, and a key usage, if there is one, that allows to sign certificates. */
 static bool is_ca(X509 *cert) {
-    return (X509_get_extension_flags(cert) & EXFLAG_CA) != 0;
+    return X509_check_ca(cert) == 1;
 }
 
-/* Self-signed CA certificates become anchors if they stand on their own: in date, strong enough.
- * *seen counts all of them; err holds why the last unfit one is. */
-static int collect_roots(const STACK_OF(X509) * received, int64_t now, struct estc_trust *anchors,
-                         int *seen, struct estc_error *err) {
+/* Whether it stands on its own: in date, strong enough. */
+static int stands_alone(X509 *root, int64_t now, struct estc_error *err) {
+    _cleanup(trust_freep) struct estc_trust *alone = NULL;
+    int rc = estc_trust_new(&alone, err);
+    if (!rc)
+        rc = estc_trust_add(alone, root, err);
+    return rc ? rc : estc_trust_verify(alone, root, NULL, ESTC_PURPOSE_ANY, now, NULL, err);
+}
+
+static bool ends_later(const X509 *a, const X509 *b) {
+    return ASN1_TIME_compare(X509_get0_notAfter(a), X509_get0_notAfter(b)) > 0;
+}
+
+/* The newest root, NULL without any; *seen counts all. err holds why the last unfit one is. */
+static int find_newest(const STACK_OF(X509) * received, int64_t now, X509 **newest, int *seen,
+                       struct estc_error *err) {
+    *newest = NULL;
     *seen = 0;
     for (int i = 0; i < sk_X509_num(received); i++) {
         X509 *cert = sk_X509_value(received, i);
         if (!is_ca(cert) || !estc_cert_is_self_signed(cert))
             continue;
         (*seen)++;
-        _cleanup(trust_freep) struct estc_trust *alone = NULL;
-        int rc = estc_trust_new(&alone, err);
-        if (!rc)
-            rc = estc_trust_add(alone, cert, err);
-        if (!rc)
-            rc = estc_trust_verify(alone, cert, NULL, ESTC_PURPOSE_ANY, now, NULL, err);
-        if (!rc)
-            rc = estc_trust_add(anchors, cert, err);
+        int rc = stands_alone(cert, now, err);
         if (rc < 0)
             return rc;
+        if (!rc && (!*newest || ends_later(cert, *newest)))
+            *newest = cert;
     }
     return 0;
 }
@@ -83,20 +101,53 @@ int estc_cacerts_accept(const STACK_OF(X509) * received, const struct estc_trust
     _cleanup(trust_freep) struct estc_trust *roots = NULL;
     _cleanup(sk_x509_freep) STACK_OF(X509) *rest = sk_X509_new_null();
     struct estc_error why = {.text = "none of its certificates is a CA's"};
-    int self_signed = 0;
-    int rc = rest ? estc_trust_new(&roots, err) : estc_error_set(err, -ENOMEM, "out of memory");
-    if (rc)
-        return rc;
-    rc = collect_roots(received, now, roots, &self_signed, &why);
-    if (!rc && (self_signed == 0 || estc_trust_count(roots) > 0))
-        rc = collect_rest(received, self_signed ? roots : configured, now, roots, rest, &why);
+    X509 *newest = NULL;
+    int seen = 0;
+    int rc = rest ? estc_trust_new(&roots, &why) : estc_error_set(&why, -ENOMEM, "out of memory");
+    if (!rc)
+        rc = find_newest(received, now, &newest, &seen, &why);
+    if (!rc && newest)
+        rc = estc_trust_add(roots, newest, &why);
+    if (!rc && (newest || (seen == 0 && configured)))
+        rc = collect_rest(received, newest ? roots : configured, now, roots, rest, &why);
     if (rc)
         return estc_error_set(err, rc, "%s", why.text);
     if (estc_trust_count(roots) == 0)
         return estc_error_set(err, ESTC_E_UNTRUSTED,
                               "/crts: no CA certificate of the answer can be trusted: %s",
                               why.text);
+    for (int i = 0; i < sk_X509_num(rest); i++)
+        if (estc_trust_add_helper(roots, sk_X509_value(rest, i), err))
+            return -ENOMEM;
     *anchors = TAKE(roots);
     *intermediates = TAKE(rest);
     return 0;
+}
+
+int estc_cacerts_confirm(const STACK_OF(X509) * received,
+                         const struct estc_fingerprint *fingerprint, int64_t now,
+                         struct estc_trust **anchor, struct estc_error *err) {
+    for (int i = 0; i < sk_X509_num(received); i++) {
+        X509 *cert = sk_X509_value(received, i);
+        if (!estc_fingerprint_matches(fingerprint, cert))
+            continue;
+        if (!is_ca(cert) || !estc_cert_is_self_signed(cert))
+            return estc_error_set(err, ESTC_E_UNTRUSTED,
+                                  "/crts: the certificate with the configured fingerprint is no "
+                                  "root: configure the fingerprint of the CA's self-signed one");
+        _cleanup(trust_freep) struct estc_trust *trust = NULL;
+        int rc = stands_alone(cert, now, err);
+        if (!rc)
+            rc = estc_trust_new(&trust, err);
+        if (!rc)
+            rc = estc_trust_add(trust, cert, err);
+        if (!rc)
+            *anchor = TAKE(trust);
+        return rc;
+    }
+    return estc_error_set(err, ESTC_E_UNTRUSTED,
+                          "/crts: none of the server's %d CA certificates has the configured "
+                          "fingerprint: it is not the server that was meant, or its CA has another "
+                          "certificate now",
+                          sk_X509_num(received));
 }

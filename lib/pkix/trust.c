@@ -26,6 +26,7 @@
 
 struct estc_trust {
     STACK_OF(X509) * anchors;
+    STACK_OF(X509) * helpers;
 };
 
 /* Of a copy, shallow: the certificates stay with their owner. */
@@ -35,10 +36,12 @@ static void sk_x509_shallow_freep(STACK_OF(X509) * *list) {
 
 int estc_trust_new(struct estc_trust **out, struct estc_error *err) {
     struct estc_trust *trust = calloc(1, sizeof(*trust));
-    if (trust)
+    if (trust) {
         trust->anchors = sk_X509_new_null();
-    if (!trust || !trust->anchors) {
-        free(trust);
+        trust->helpers = sk_X509_new_null();
+    }
+    if (!trust || !trust->anchors || !trust->helpers) {
+        estc_trust_free(trust);
         return ossl_error(err, -ENOMEM, "out of memory");
     }
     *out = trust;
@@ -46,23 +49,26 @@ int estc_trust_new(struct estc_trust **out, struct estc_error *err) {
 }
 
 struct estc_trust *estc_trust_free(struct estc_trust *trust) {
-    if (trust)
+    if (trust) {
         sk_X509_pop_free(trust->anchors, X509_free);
+        sk_X509_pop_free(trust->helpers, X509_free);
+    }
     free(trust);
     return NULL;
 }
 
+static int add_once(STACK_OF(X509) * list, X509 *cert, struct estc_error *err) {
+    if (X509_add_cert(list, cert, X509_ADD_FLAG_UP_REF | X509_ADD_FLAG_NO_DUP))
+        return 0;
+    return ossl_error(err, -ENOMEM, "out of memory");
+}
+
 int estc_trust_add(struct estc_trust *trust, X509 *anchor, struct estc_error *err) {
-    for (int i = 0; i < sk_X509_num(trust->anchors); i++)
-        if (X509_cmp(sk_X509_value(trust->anchors, i), anchor) == 0)
-            return 0;
-    if (!X509_up_ref(anchor))
-        return ossl_error(err, -ENOMEM, "out of memory");
-    if (!sk_X509_push(trust->anchors, anchor)) {
-        X509_free(anchor);
-        return ossl_error(err, -ENOMEM, "out of memory");
-    }
-    return 0;
+    return add_once(trust->anchors, anchor, err);
+}
+
+int estc_trust_add_helper(struct estc_trust *trust, X509 *cert, struct estc_error *err) {
+    return add_once(trust->helpers, cert, err);
 }
 
 int estc_trust_add_pem(struct estc_trust *trust, const void *pem, size_t len,
@@ -80,6 +86,10 @@ size_t estc_trust_count(const struct estc_trust *trust) {
 
 const STACK_OF(X509) * estc_trust_anchors(const struct estc_trust *trust) {
     return trust->anchors;
+}
+
+const STACK_OF(X509) * estc_trust_helpers(const struct estc_trust *trust) {
+    return trust->helpers;
 }
 
 X509_STORE *estc_trust_store_new(const struct estc_trust *trust, int64_t now,
@@ -101,6 +111,14 @@ X509_STORE *estc_trust_store_new(const struct estc_trust *trust, int64_t now,
     return TAKE(store);
 }
 
+static int forgive_age(int ok, X509_STORE_CTX *ctx) {
+    if (ok || X509_STORE_CTX_get_error(ctx) != X509_V_ERR_CERT_HAS_EXPIRED ||
+        X509_STORE_CTX_get_error_depth(ctx) != 0)
+        return ok;
+    X509_STORE_CTX_set_error(ctx, X509_V_OK);
+    return 1;
+}
+
 static bool set_purpose(X509_STORE_CTX *ctx, enum estc_purpose purpose) {
     switch (purpose) {
     case ESTC_PURPOSE_ANY:
@@ -109,8 +127,22 @@ static bool set_purpose(X509_STORE_CTX *ctx, enum estc_purpose purpose) {
         return X509_STORE_CTX_set_purpose(ctx, X509_PURPOSE_SSL_SERVER);
     case ESTC_PURPOSE_CLIENT:
         return X509_STORE_CTX_set_purpose(ctx, X509_PURPOSE_SSL_CLIENT);
+    case ESTC_PURPOSE_EXPIRED_CLIENT:
+        X509_STORE_CTX_set_verify_cb(ctx, forgive_age);
+        return X509_STORE_CTX_set_purpose(ctx, X509_PURPOSE_SSL_CLIENT);
     }
     return false;
+}
+
+/* Those that are roots, or those that are none. */
+static bool add_untrusted(STACK_OF(X509) * to, const STACK_OF(X509) * from, bool roots) {
+    bool ok = true;
+    for (int i = 0; ok && i < sk_X509_num(from); i++) {
+        X509 *cert = sk_X509_value(from, i);
+        if ((X509_self_signed(cert, 0) == 1) == roots)
+            ok = sk_X509_push(to, cert) > 0;
+    }
+    return ok;
 }
 
 int estc_trust_verify(const struct estc_trust *trust, X509 *leaf, const STACK_OF(X509) * untrusted,
@@ -120,9 +152,12 @@ int estc_trust_verify(const struct estc_trust *trust, X509 *leaf, const STACK_OF
     if (!store)
         return -ENOMEM;
     _cleanup(x509_store_ctx_freep) X509_STORE_CTX *ctx = X509_STORE_CTX_new();
-    /* OpenSSL wants a list it could change; it gets one of ours. */
-    _cleanup(sk_x509_shallow_freep) STACK_OF(X509) *helpers = sk_X509_dup(untrusted);
-    if (!ctx || !helpers || !X509_STORE_CTX_init(ctx, store, leaf, helpers) ||
+    _cleanup(sk_x509_shallow_freep) STACK_OF(X509) *helpers = sk_X509_dup(trust->helpers);
+    /* Ours first, roots last: of an old root and the certificate that leads from it to the new one
+     * OpenSSL takes the first, and does not come back. */
+    bool joined = helpers && add_untrusted(helpers, untrusted, false) &&
+                  add_untrusted(helpers, untrusted, true);
+    if (!ctx || !joined || !X509_STORE_CTX_init(ctx, store, leaf, helpers) ||
         !set_purpose(ctx, purpose))
         return ossl_error(err, -ENOMEM, "cannot set up the validation of a certificate");
     int good = X509_verify_cert(ctx);

@@ -126,11 +126,13 @@ void net_shared_free(void *memory, size_t size) {
 static void net_serve_run(int ready, int stop, void *arg) {
     const struct net_server *s = arg;
     struct estc_trust *trust = net_trust(s->client_root);
+    struct estc_trust *expired = s->expired_root ? net_trust(s->expired_root) : NULL;
     struct estc_listener_options o = {
         .address = s->address,
         .port = s->port,
         .credentials = net_credentials(s->id),
         .client_trust = trust,
+        .expired_trust = expired,
         .max_body = s->max_body,
         .idle_timeout = s->idle_timeout,
         .max_waiting = s->max_waiting,
@@ -156,6 +158,7 @@ static void net_serve_run(int ready, int stop, void *arg) {
     }
     estc_listener_free(l);
     estc_trust_free(trust);
+    estc_trust_free(expired);
 }
 
 struct net_child net_serve(struct net_server *server) {

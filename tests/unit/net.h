@@ -68,6 +68,7 @@ struct net_server {
     const char *address; /* NULL: [::] */
     uint16_t port;
     const struct net_id *id, *client_root;
+    const struct net_id *expired_root; /* whose clients may have expired, or NULL */
     size_t max_body;
     unsigned idle_timeout, max_waiting;
     estc_answer_fn answer;

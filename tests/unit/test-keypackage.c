@@ -61,10 +61,9 @@ static int set_up(void **state) {
     all.server_key = support_key();
     all.key = support_key();
     all.ca = support_cert(all.ca_key, &(struct support_cert_spec){.subject = "CN=CA", .ca = 1});
-    all.server = support_cert(all.server_key, &(struct support_cert_spec){.subject = "CN=server",
-                                                                          .issuer = all.ca,
-                                                                          .issuer_key =
-                                                                              all.ca_key});
+    all.server = support_cert(
+        all.server_key, &(struct support_cert_spec){
+                            .subject = "CN=server", .issuer = all.ca, .issuer_key = all.ca_key});
     assert_int_equal(estc_trust_new(&all.trust, NULL), 0);
     assert_int_equal(estc_trust_add(all.trust, all.ca, NULL), 0);
     all.signer = (struct estc_signer){.cert = all.server, .key = all.server_key};
@@ -119,8 +118,8 @@ static void assert_opens(const struct estc_buf *sealed, const struct estc_seal *
     assert_int_equal(ERR_peek_error(), 0);
 }
 
-static void assert_stays_shut(const struct estc_buf *sealed, const struct estc_seal *seal,
-                              int code, const char *reason) {
+static void assert_stays_shut(const struct estc_buf *sealed, const struct estc_seal *seal, int code,
+                              const char *reason) {
     EVP_PKEY *key = NULL;
     struct estc_error err = {0};
     int rc = estc_keypackage_open(sealed->data, sealed->len, seal, all.trust, all.now, &key, &err);
@@ -280,7 +279,7 @@ static void add_attribute(X509_REQ *csr, const char *oid, int type, const char *
     if (at >= 0)
         assert_true(X509_ATTRIBUTE_set1_data(X509_REQ_get_attr(csr, at), type, string, -1));
     else
-assert_true(
+        assert_true(
             X509_REQ_add1_attr_by_OBJ(csr, object, type, (const unsigned char *)string, -1));
     ASN1_STRING_free(string);
     ASN1_OBJECT_free(object);
@@ -328,7 +327,8 @@ static void k07_k12_wishes(void **state) {
         {{{SECRET_ID, V_ASN1_OCTET_STRING, "", 0}, {CAPABILITIES, V_ASN1_SEQUENCE, WRAP128, 15}},
          ESTC_E_MALFORMED,
          0},
-        {{{SECRET_ID, V_ASN1_OCTET_STRING, "k", 1}, {CAPABILITIES, V_ASN1_SEQUENCE, "\x30\x02\x04\x00", 4}},
+        {{{SECRET_ID, V_ASN1_OCTET_STRING, "k", 1},
+          {CAPABILITIES, V_ASN1_SEQUENCE, "\x30\x02\x04\x00", 4}},
          ESTC_E_MALFORMED,
          0},
         {{{CAPABILITIES, V_ASN1_OCTET_STRING, WRAP128, 15}}, ESTC_E_MALFORMED, 0},
@@ -463,8 +463,7 @@ static void k15_other_nestings(void **state) {
         _cleanup(estc_buf_clear) struct estc_buf outermost = written(
             signed_by(core.data, core.len, "pkcs7-envelopedData", all.server, all.server_key), 0);
         assert_opens(&outermost, &seal);
-        _cleanup(estc_buf_clear) struct estc_buf unsigned_bag =
-            unsigned_data(&core);
+        _cleanup(estc_buf_clear) struct estc_buf unsigned_bag = unsigned_data(&core);
         assert_opens(&unsigned_bag, &seal);
     }
 }
@@ -474,8 +473,8 @@ static void k11_k15_refused_nestings(void **state) {
     struct estc_seal seal = by_secret(16);
     _cleanup(estc_buf_clear) struct estc_buf bare = package();
     assert_stays_shut(&bare, &seal, ESTC_E_MALFORMED, "not CMS");
-    _cleanup(estc_buf_clear) struct estc_buf clear = written(
-        signed_by(bare.data, bare.len, OID_KEY_PACKAGE, all.server, all.server_key), 0);
+    _cleanup(estc_buf_clear) struct estc_buf clear =
+        written(signed_by(bare.data, bare.len, OID_KEY_PACKAGE, all.server, all.server_key), 0);
     assert_stays_shut(&clear, &seal, ESTC_E_MALFORMED, "not encrypted");
     _cleanup(estc_buf_clear) struct estc_buf once =
         written(enveloped(bare.data, bare.len, OID_KEY_PACKAGE, &seal, 0), 0);
@@ -575,8 +574,8 @@ static void z01_cut_and_changed_anywhere(void **state) {
     for (size_t i = 0; i < sealed.len * 8; i += 3) {
         sealed.data[i / 8] ^= (unsigned char)(1u << i % 8);
         _cleanup(pkey_freep) EVP_PKEY *key = NULL;
-        int rc = estc_keypackage_open(sealed.data, sealed.len, &seal, all.trust, all.now, &key,
-                                      NULL);
+        int rc =
+            estc_keypackage_open(sealed.data, sealed.len, &seal, all.trust, all.now, &key, NULL);
         assert_true((rc == 0) == (key != NULL));
         assert_true(rc >= 0);
         assert_true(rc || EVP_PKEY_eq(key, all.key) == 1);
@@ -596,8 +595,8 @@ static void z01_changed_inside(void **state) {
         _cleanup(estc_buf_clear) struct estc_buf sealed =
             written(enveloped(inside.data, inside.len, "pkcs7-signedData", &seal, 0), 0);
         _cleanup(pkey_freep) EVP_PKEY *key = NULL;
-        int rc = estc_keypackage_open(sealed.data, sealed.len, &seal, all.trust, all.now, &key,
-                                      NULL);
+        int rc =
+            estc_keypackage_open(sealed.data, sealed.len, &seal, all.trust, all.now, &key, NULL);
         assert_true((rc == 0) == (key != NULL));
         assert_true(rc >= 0);
         assert_true(rc || EVP_PKEY_eq(key, all.key) == 1);

@@ -14,10 +14,9 @@ static const struct estc_binding here = {.len = 12, .data = "\1\2\3\4\5\6\7\10\1
 static void make_request(struct program *p, int type, const void *text, int len, int count) {
     _cleanup(x509_req_freep) X509_REQ *req = X509_REQ_new();
     X509_ATTRIBUTE *attribute = X509_ATTRIBUTE_new();
-    assert_true(
-        X509_REQ_set_pubkey(req, p->key) &&
-        X509_REQ_set_subject_name(req, X509_get_subject_name(p->peer_cert)) &&
-        X509_ATTRIBUTE_set1_object(attribute, OBJ_nid2obj(NID_pkcs9_challengePassword)));
+    assert_true(X509_REQ_set_pubkey(req, p->key) &&
+                X509_REQ_set_subject_name(req, X509_get_subject_name(p->peer_cert)) &&
+                X509_ATTRIBUTE_set1_object(attribute, OBJ_nid2obj(NID_pkcs9_challengePassword)));
     for (int i = 0; i < count; i++)
         assert_true(X509_ATTRIBUTE_set1_data(attribute, type, text, len));
     assert_true(X509_REQ_add1_attr(req, attribute) && X509_REQ_sign(req, p->key, EVP_sha256()));
@@ -73,10 +72,19 @@ static void p05_every_string_is_read(void **state) {
 static void p06_r06_another_binding_is_refused(void **state) {
     struct program *p = *state;
     static const char *const rows[] = {
-        ELSEWHERE,          "AQIDBAUGBwgJCgs=", /* a byte less */
-        HERE "DA==",                            /* a byte more */
-        "AQIDBAUGBwgJCgsM\n", "AQIDBAUG\nBwgJCgsM", " " HERE, "AQIDBAUGBwgJCgs", "AAAAAAAAAAAAAAAA",
-        "a shared secret",  "=",  "==",  "====", "AQIDBAUGBwgJCgsM====",
+        ELSEWHERE,
+        "AQIDBAUGBwgJCgs=", /* a byte less */
+        HERE "DA==",        /* a byte more */
+        "AQIDBAUGBwgJCgsM\n",
+        "AQIDBAUG\nBwgJCgsM",
+        " " HERE,
+        "AQIDBAUGBwgJCgs",
+        "AAAAAAAAAAAAAAAA",
+        "a shared secret",
+        "=",
+        "==",
+        "====",
+        "AQIDBAUGBwgJCgsM====",
     };
     p->peer.binding = &here;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -137,11 +145,11 @@ static void vouch(struct program *p, const char *usages, const X509 *issuer, EVP
     ops.issued = issued_here;
     p->server.ops = &ops;
     X509 *own = p->peer_cert;
-    p->peer.cert = p->peer_cert = support_cert(
-        p->key, &(struct support_cert_spec){.subject = "CN=ra",
-                                            .eku = usages,
-                                            .issuer = (X509 *)(uintptr_t)issuer,
-                                            .issuer_key = issuer_key});
+    p->peer.cert = p->peer_cert =
+        support_cert(p->key, &(struct support_cert_spec){.subject = "CN=ra",
+                                                         .eku = usages,
+                                                         .issuer = (X509 *)(uintptr_t)issuer,
+                                                         .issuer_key = issuer_key});
     struct estc_response r = ask_with(p, V_ASN1_PRINTABLESTRING, ELSEWHERE, 16);
     if (expected) {
         X509_free(assert_certs(r, 204, 1));

@@ -48,3 +48,12 @@ bool estc_cert_has_key(const X509 *cert, const EVP_PKEY *key);
 
 /* True for a certificate whose issuer is its subject and whose signature its own key made. */
 bool estc_cert_is_self_signed(X509 *cert);
+
+/* True if the subjectAltName has this host name or numeric address, or a coaps URI of it and the
+ * port (0: 5684): RFC 7030 section 3.6, RFC 7252 section 9.1.3.3. Wildcards and common names do not
+ * count (RFC 7925 section 4.4.1). The scope of a link-local address is passed over. */
+bool estc_cert_names_host(const X509 *cert, const char *host, uint16_t port);
+
+/* True if its extendedKeyUsage has id-kp-cmcRA, the mark of a registration authority (RFC 6402
+ * section 2.10). It means something under an anchor of the EST CA only (RFC 7030 section 3.6.1). */
+bool estc_cert_is_ra(const X509 *cert);

@@ -67,14 +67,25 @@ int estc_client_challenge(struct estc_client *client, const struct estc_wait *wa
                           char **challenge, struct estc_error *err);
 
 /*
- * Sorts the certificates of an authenticated /crts answer (RFC 7030 section 4.1.3): self-signed CA
- * certificates become anchors, all others are intermediates if they lead to one. Without any
- * self-signed certificate the set is believed only as far as it leads to `configured`.
- * ESTC_E_UNTRUSTED when nothing is left.
+ * Sorts the certificates of an authenticated /crts answer (RFC 7030 section 4.1.3): of its
+ * self-signed CA certificates the one that ends last becomes the anchor, and all others are
+ * intermediates if they lead to it, and nothing if they do not. They are the anchors' helpers
+ * already (<estc/trust.h>). Without any self-signed certificate the set is believed only as far as
+ * it leads to `configured` (may be NULL). ESTC_E_UNTRUSTED when nothing is left. The set is to be
+ * put in force only when the server has passed by it (estc_coaps_set_explicit()).
  */
 int estc_cacerts_accept(const STACK_OF(X509) * received, const struct estc_trust *configured,
                         int64_t now, struct estc_trust **anchors, STACK_OF(X509) * *intermediates,
                         struct estc_error *err);
+
+/*
+ * From a /crts answer that nobody vouches for (RFC 7030 section 4.1.1): the self-signed CA
+ * certificate with this fingerprint, as an explicit anchor for a new connection. Nothing else of
+ * the answer may be used. ESTC_E_UNTRUSTED without it.
+ */
+int estc_cacerts_confirm(const STACK_OF(X509) * received,
+                         const struct estc_fingerprint *fingerprint, int64_t now,
+                         struct estc_trust **anchor, struct estc_error *err);
 
 /*
  * /sen or /sren with a DER request. ESTC_E_PENDING sets *retry_after (seconds, at least 1).

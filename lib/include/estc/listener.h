@@ -29,6 +29,9 @@ struct estc_listener_options {
     uint16_t port;       /* 0: 5684 */
     struct estc_credentials credentials;
     const struct estc_trust *client_trust; /* anchors for client certificates; must outlive us */
+    /* Those of them below which a client's own certificate may have expired (RFC 9148 section 3:
+     * factory certificates); NULL: none. Must outlive us. */
+    const struct estc_trust *expired_trust;
     size_t max_body;       /* largest request body in bytes, 4.13 beyond it; 0: 16384 */
     unsigned max_sessions; /* 0: 1024 */
     unsigned idle_timeout; /* seconds until a silent session is dropped; 0: 60 */
