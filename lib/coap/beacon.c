@@ -201,7 +201,7 @@ static int beacon_open(struct estc_beacon *b, const struct estc_beacon_options *
     coap_context_set_block_mode(b->coap, 0);
     /* libcoap wants its own form, without the first slash. */
     if (endpoint_handle(b->coap, NULL, on_request) ||
-        endpoint_handle(b->coap, ESTC_CORE_PATH + 1, on_request))
+        endpoint_handle(b->coap, &ESTC_CORE_PATH[1], on_request))
         return estc_error_set(err, -ENOMEM, "out of memory");
     if (!coap_new_endpoint(b->coap, &address, COAP_PROTO_UDP)) {
         char text[RESOLVE_TEXT_MAX];
