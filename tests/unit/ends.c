@@ -21,7 +21,7 @@ void ends_answer(void *arg, const struct estc_peer *peer, const struct estc_requ
     r->content_format = q->accept;
     if (q->method == ESTC_POST)
         estc_buf_append(&r->payload, q->payload, q->payload_len);
-    for (long i = 0; q->method == ESTC_GET && i < atol(q->path + 1); i++)
+    for (long i = 0; q->method == ESTC_GET && i < atol(strrchr(q->path, '/') + 1); i++)
         estc_buf_append(&r->payload, &(unsigned char){pattern_at((size_t)i)}, 1);
 }
 
@@ -66,7 +66,7 @@ void round_trip(struct estc_transport *t, enum estc_method method, size_t len) {
     unsigned char *body = malloc(len + 1);
     for (size_t i = 0; i < len; i++)
         body[i] = pattern_at(i);
-    snprintf(path, sizeof(path), "/%zu", len);
+    snprintf(path, sizeof(path), "/.well-known/est/%zu", len);
     struct estc_request q = {
         .method = method,
         .path = path,

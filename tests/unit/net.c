@@ -135,6 +135,7 @@ static void net_serve_run(int ready, int stop, void *arg) {
         .expired_trust = expired,
         .max_body = s->max_body,
         .idle_timeout = s->idle_timeout,
+        .mtu = s->mtu,
         .max_waiting = s->max_waiting,
         .answer = s->answer,
         .arg = s->arg,

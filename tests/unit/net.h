@@ -70,7 +70,7 @@ struct net_server {
     const struct net_id *id, *client_root;
     const struct net_id *expired_root; /* whose clients may have expired, or NULL */
     size_t max_body;
-    unsigned idle_timeout, max_waiting;
+    unsigned idle_timeout, max_waiting, mtu;
     estc_answer_fn answer;
     void *arg;
     void (*tick)(struct estc_listener *l, void *arg); /* 50 times a second; NULL: never */
