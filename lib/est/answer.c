@@ -49,8 +49,7 @@ void answer_failure(const struct answer *a, int rc, int64_t retry_after,
     a->response->max_age = wait < RETRY_MAX ? wait : RETRY_MAX;
 }
 
-/* One certificate alone, as application/pkix-cert. */
-static int encode_cert(X509 *cert, struct estc_buf *out, struct estc_error *err) {
+int answer_cert(X509 *cert, struct estc_buf *out, struct estc_error *err) {
     unsigned char *der = NULL;
     int len = i2d_X509(cert, &der);
     int rc = len < 0 ? -ENOMEM : estc_buf_append(out, der, (size_t)len);
@@ -74,7 +73,7 @@ void answer_certs(const struct answer *a, const STACK_OF(X509) * certs) {
     }
     struct estc_error err = {0};
     _cleanup(estc_buf_clear) struct estc_buf body = {0};
-    int rc = single ? encode_cert(sk_X509_value(certs, 0), &body, &err)
+    int rc = single ? answer_cert(sk_X509_value(certs, 0), &body, &err)
                     : estc_certs_encode(certs, &body, &err);
     if (rc)
         answer_failure(a, rc, 0, &err);

@@ -37,8 +37,14 @@ bool server_offers(const struct estc_server *server, enum estc_op op);
 void answer_core(const struct estc_server *server, const struct estc_request *request,
                  struct estc_response *response);
 
+/* Appends one certificate alone, as application/pkix-cert. */
+int answer_cert(X509 *cert, struct estc_buf *out, struct estc_error *err);
+
 /* /sen and /sren. */
 void answer_enroll(const struct answer *a);
+
+/* /skg and /skc. */
+void answer_generate(const struct answer *a);
 
 /*
  * What the request proves about its connection (RFC 7030 section 3.5). ESTC_E_REJECTED when it has

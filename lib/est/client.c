@@ -19,6 +19,7 @@
 #include "base/cleanup_ossl.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "est/client_internal.h"
 #include "est/discovery.h"
 #include "est/verdict.h"
 #include "pkix/csr.h"
@@ -71,9 +72,6 @@ int estc_client_connect(struct estc_client *client, const struct estc_wait *wait
                         struct estc_error *err) {
     return client->transport->ops->connect(client->transport, wait, err);
 }
-
-#define RESPONSE_NONE \
-    { .content_format = ESTC_FORMAT_NONE, .max_age = -1 }
 
 /* What goes up with a POST. */
 struct client_body {
@@ -148,17 +146,10 @@ static int client_request(struct estc_client *client, const struct estc_op_info 
     return client_send(client, op, body, wait, response, err);
 }
 
-/* *certs is what a success brought, in a certs-only message. */
-static int client_ask(struct estc_client *client, const struct estc_op_info *op,
-                      const struct client_body *body, const struct estc_wait *wait,
-                      int64_t *retry_after, STACK_OF(X509) * *certs, struct estc_error *err) {
-    _cleanup(estc_response_clear) struct estc_response response = RESPONSE_NONE;
-    int rc = client_request(client, op, body, wait, &response, err);
-    if (!rc)
-        rc = verdict(op, &response, retry_after, err);
-    if (rc)
-        return rc;
-    rc = estc_certs_decode(response.payload.data, response.payload.len, certs, err);
+/* What a success brought, in a certs-only message. */
+static int client_certs(const struct estc_op_info *op, const struct estc_response *response,
+                        STACK_OF(X509) * *certs, struct estc_error *err) {
+    int rc = estc_certs_decode(response->payload.data, response->payload.len, certs, err);
     if (rc)
         estc_error_prefix(err, "/%s: the server's answer", op->name);
     return rc;
@@ -166,8 +157,14 @@ static int client_ask(struct estc_client *client, const struct estc_op_info *op,
 
 int estc_client_cacerts(struct estc_client *client, const struct estc_wait *wait,
                         STACK_OF(X509) * *out, struct estc_error *err) {
+    const struct estc_op_info *op = estc_op_info(ESTC_OP_CRTS);
     _cleanup(sk_x509_freep) STACK_OF(X509) *certs = NULL;
-    int rc = client_ask(client, estc_op_info(ESTC_OP_CRTS), NULL, wait, NULL, &certs, err);
+    _cleanup(estc_response_clear) struct estc_response response = RESPONSE_NONE;
+    int rc = client_request(client, op, NULL, wait, &response, err);
+    if (!rc)
+        rc = verdict(op, &response, NULL, err);
+    if (!rc)
+        rc = client_certs(op, &response, &certs, err);
     if (rc)
         return rc;
     if (sk_X509_num(certs) == 0)
@@ -206,6 +203,18 @@ int estc_client_challenge(struct estc_client *client, const struct estc_wait *wa
     return 0;
 }
 
+int client_post(struct estc_client *client, const struct estc_op_info *op,
+                const struct client_csr *csr, const struct estc_wait *wait,
+                struct estc_response *response, int64_t *retry_after, struct estc_error *err) {
+    const struct client_body body = {
+        .data = csr->der,
+        .len = csr->len,
+        .bound = csr_has_challenge(csr->request) ? &client->binding : NULL,
+    };
+    int rc = client_request(client, op, &body, wait, response, err);
+    return rc ? rc : verdict(op, response, retry_after, err);
+}
+
 int estc_client_enroll(struct estc_client *client, enum estc_op op, const void *csr, size_t csr_len,
                        const struct estc_wait *wait, X509 **issued, int64_t *retry_after,
                        struct estc_error *err) {
@@ -216,13 +225,13 @@ int estc_client_enroll(struct estc_client *client, enum estc_op op, const void *
     int rc = estc_csr_parse(csr, csr_len, &request, err);
     if (rc)
         return rc;
-    const struct client_body body = {
-        .data = csr,
-        .len = csr_len,
-        .bound = csr_has_challenge(request) ? &client->binding : NULL,
-    };
+    const struct client_csr body = {.der = csr, .len = csr_len, .request = request};
+    _cleanup(estc_response_clear) struct estc_response response = RESPONSE_NONE;
+    rc = client_post(client, info, &body, wait, &response, retry_after, err);
+    if (rc)
+        return rc;
     _cleanup(sk_x509_freep) STACK_OF(X509) *certs = NULL;
-    rc = client_ask(client, info, &body, wait, retry_after, &certs, err);
+    rc = client_certs(info, &response, &certs, err);
     if (rc)
         return rc;
     /* RFC 7030 section 4.2.3: the issued certificate and no other. */

@@ -49,6 +49,7 @@ bool server_offers(const struct estc_server *server, enum estc_op op) {
         return server->ops->csrattrs;
     case ESTC_OP_SKG:
     case ESTC_OP_SKC:
+        return server->ops->generate;
     case ESTC_OP_MAX_:
         break;
     }
@@ -128,7 +129,7 @@ void estc_server_answer(const struct estc_server *server, const struct estc_peer
             break;
         case ESTC_OP_SKG:
         case ESTC_OP_SKC:
-            answer_error(response, 404, "this server makes no keys");
+            answer_generate(&a);
             break;
         case ESTC_OP_ATT:
             answer_csrattrs(&a);

@@ -106,3 +106,15 @@ int cert_time(const ASN1_TIME *time, int64_t *out) {
     *out = (int64_t)days * 86400 + seconds;
     return 0;
 }
+
+int estc_cert_decode(const void *der, size_t len, X509 **out, struct estc_error *err) {
+    const unsigned char *p = der;
+    _cleanup(x509_freep) X509 *cert =
+        len > 0 && len <= INT_MAX ? d2i_X509(NULL, &p, (long)len) : NULL;
+    if (!cert)
+        return ossl_error(err, ESTC_E_MALFORMED, "certificate: not X.509 in DER");
+    if (p != (const unsigned char *)der + len)
+        return estc_error_set(err, ESTC_E_MALFORMED, "certificate: bytes left over behind it");
+    *out = TAKE(cert);
+    return 0;
+}

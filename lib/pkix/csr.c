@@ -13,6 +13,7 @@
 #include "base/cleanup_ossl.h"
 #include "pkix/csr.h"
 #include "pkix/ossl.h"
+#include "pkix/seal.h"
 
 #define CSR_CHALLENGE_MAX 255 /* RFC 2985 section 5.4.1 */
 
@@ -105,7 +106,7 @@ static int csr_fill_attributes(X509_REQ *req, const struct estc_csr_spec *spec,
     for (int i = 0; i < sk_X509_ATTRIBUTE_num(spec->attributes); i++)
         if (!X509_REQ_add1_attr(req, sk_X509_ATTRIBUTE_value(spec->attributes, i)))
             return csr_fail(err);
-    return 0;
+    return spec->seal ? seal_wish_add(req, spec->seal, err) : 0;
 }
 
 int estc_csr_build(EVP_PKEY *key, const struct estc_csr_spec *spec, struct estc_buf *out,
@@ -185,7 +186,7 @@ bool csr_has_challenge(const X509_REQ *req) {
     return X509_REQ_get_attr_by_NID(req, NID_pkcs9_challengePassword, -1) >= 0;
 }
 
-int estc_csr_parse(const void *der, size_t len, X509_REQ **out, struct estc_error *err) {
+int csr_read(const void *der, size_t len, X509_REQ **out, struct estc_error *err) {
     const unsigned char *p = der;
     if (len == 0 || len > INT_MAX)
         return estc_error_set(err, ESTC_E_MALFORMED, "certification request: %s",
@@ -199,6 +200,20 @@ int estc_csr_parse(const void *der, size_t len, X509_REQ **out, struct estc_erro
     if (X509_REQ_get_version(req) != X509_REQ_VERSION_1 || !csr_is_der(req, der, len))
         return ossl_error(err, ESTC_E_MALFORMED,
                           "certification request: not version 1 of PKCS#10 in DER");
+    ossl_forget();
+    _cleanup(extensions_freep) STACK_OF(X509_EXTENSION) *asked = NULL;
+    int rc = csr_extensions(req, &asked, err);
+    if (rc)
+        return rc;
+    *out = TAKE(req);
+    return 0;
+}
+
+int estc_csr_parse(const void *der, size_t len, X509_REQ **out, struct estc_error *err) {
+    _cleanup(x509_req_freep) X509_REQ *req = NULL;
+    int rc = csr_read(der, len, &req, err);
+    if (rc)
+        return rc;
     EVP_PKEY *key = X509_REQ_get0_pubkey(req);
     enum estc_key_type type;
     if (!key || estc_key_type_of(key, &type))
@@ -209,10 +224,6 @@ int estc_csr_parse(const void *der, size_t len, X509_REQ **out, struct estc_erro
         return ossl_error(err, ESTC_E_MALFORMED,
                           "certification request: its signature is not that of its key");
     ossl_forget();
-    _cleanup(extensions_freep) STACK_OF(X509_EXTENSION) *asked = NULL;
-    int rc = csr_extensions(req, &asked, err);
-    if (rc)
-        return rc;
     *out = TAKE(req);
     return 0;
 }

@@ -15,6 +15,10 @@ static inline void csr_extensions_free(STACK_OF(X509_EXTENSION) * list) {
 }
 CLEANUP_DEFINE(STACK_OF(X509_EXTENSION) *, extensions_freep, csr_extensions_free);
 
+/* estc_csr_parse() less key and signature, which may be anything: for a request whose key is of no
+ * account (RFC 7030 section 4.4.1). */
+int csr_read(const void *der, size_t len, X509_REQ **out, struct estc_error *err);
+
 /* The extensions asked for; an empty list when there are none. ESTC_E_MALFORMED when they are
  * broken, asked for in several places, or one twice: two readers could then see two requests. */
 int csr_extensions(const X509_REQ *req, STACK_OF(X509_EXTENSION) * *out, struct estc_error *err);

@@ -217,9 +217,7 @@ int estc_keypackage_seal(const EVP_PKEY *key, const struct estc_seal_wish *wish,
 
 /* What has been taken off so far, and what is left. */
 struct layers {
-    const struct estc_seal *seal;
-    const struct estc_trust *trust;
-    int64_t now;
+    const struct estc_opener *by;
     struct estc_buf content; /* of the type below */
     int type;                /* a NID; NID_undef: the key package */
     bool opened, verified;
@@ -258,7 +256,7 @@ static int take_content(struct layers *l, BIO *clear, CMS_ContentInfo *cms,
 }
 
 static int decrypt(struct layers *l, CMS_ContentInfo *cms, struct estc_error *err) {
-    const struct estc_seal *seal = l->seal;
+    const struct estc_seal *seal = l->by->seal;
     _cleanup(bio_freep) BIO *clear = BIO_new(BIO_s_secmem());
     if (!clear)
         return out_of_memory(err);
@@ -278,12 +276,14 @@ static int decrypt(struct layers *l, CMS_ContentInfo *cms, struct estc_error *er
 
 /* Signatures by the certificates in the message have been found to hold; now whose they are. */
 static int check_signers(const struct layers *l, CMS_ContentInfo *cms, struct estc_error *err) {
+    if (!l->by->trust)
+        return estc_error_set(err, ESTC_E_UNTRUSTED, "sealed key: there is nobody to trust");
     _cleanup(sk_x509_freep) STACK_OF(X509) *helpers = CMS_get1_certs(cms);
     STACK_OF(X509) *signers = CMS_get0_signers(cms); /* the list is ours, its members are not */
     int rc = signers ? 0 : out_of_memory(err);
     for (int i = 0; !rc && i < sk_X509_num(signers); i++)
-        rc = estc_trust_verify(l->trust, sk_X509_value(signers, i), helpers, ESTC_PURPOSE_ANY,
-                               l->now, NULL, err);
+        rc = estc_trust_verify(l->by->trust, sk_X509_value(signers, i), helpers, ESTC_PURPOSE_ANY,
+                               l->by->now, NULL, err);
     sk_X509_free(signers);
     if (rc > 0)
         estc_error_prefix(err, "sealed key: who signed it");
@@ -339,12 +339,10 @@ static void layers_clear(struct layers *l) {
     estc_buf_clear(&l->content);
 }
 
-int estc_keypackage_open(const void *der, size_t len, const struct estc_seal *seal,
-                         const struct estc_trust *trust, int64_t now, EVP_PKEY **out,
-                         struct estc_error *err) {
-    _cleanup(layers_clear) struct layers l = {
-        .seal = seal, .trust = trust, .now = now, .type = NID_pkcs7_enveloped};
-    int rc = estc_seal_check(seal, err);
+int estc_keypackage_open(const void *der, size_t len, const struct estc_opener *opener,
+                         EVP_PKEY **out, struct estc_error *err) {
+    _cleanup(layers_clear) struct layers l = {.by = opener, .type = NID_pkcs7_enveloped};
+    int rc = estc_seal_check(opener->seal, err);
     if (!rc && estc_buf_append(&l.content, der, len))
         rc = out_of_memory(err);
     while (!rc && l.type != NID_undef)

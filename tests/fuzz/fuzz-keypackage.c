@@ -22,7 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
         FUZZ_CHECK(estc_pkcs8_decode(der.data, der.len, &again, &err) == 0);
         FUZZ_CHECK(EVP_PKEY_eq(bare, again) == 1);
     }
-    (void)estc_keypackage_open(data, len, &seal, NULL, 1700000000, &sealed, &err);
+    const struct estc_opener opener = {.seal = &seal, .now = 1700000000};
+    (void)estc_keypackage_open(data, len, &opener, &sealed, &err);
     _cleanup(x509_req_freep) X509_REQ *csr = NULL;
     const unsigned char *p = data;
     struct estc_seal_wish wish = {0};

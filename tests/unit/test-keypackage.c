@@ -109,10 +109,16 @@ static struct estc_buf sealed_for(const struct estc_seal *seal) {
     return seal_as(seal, &wish);
 }
 
+static int open_with(const struct estc_buf *sealed, const struct estc_seal *seal, EVP_PKEY **key,
+                     struct estc_error *err) {
+    const struct estc_opener opener = {.seal = seal, .trust = all.trust, .now = all.now};
+    return estc_keypackage_open(sealed->data, sealed->len, &opener, key, err);
+}
+
 static void assert_opens(const struct estc_buf *sealed, const struct estc_seal *seal) {
     _cleanup(pkey_freep) EVP_PKEY *key = NULL;
     struct estc_error err = {0};
-    if (estc_keypackage_open(sealed->data, sealed->len, seal, all.trust, all.now, &key, &err))
+    if (open_with(sealed, seal, &key, &err))
         fail_msg("%s", err.text);
     assert_int_equal(EVP_PKEY_eq(key, all.key), 1);
     assert_int_equal(ERR_peek_error(), 0);
@@ -122,7 +128,7 @@ static void assert_stays_shut(const struct estc_buf *sealed, const struct estc_s
                               const char *reason) {
     EVP_PKEY *key = NULL;
     struct estc_error err = {0};
-    int rc = estc_keypackage_open(sealed->data, sealed->len, seal, all.trust, all.now, &key, &err);
+    int rc = open_with(sealed, seal, &key, &err);
     assert_null(key);
     if (rc != code || !strstr(err.text, reason))
         fail_msg("%d, '%s' is not %d, %s", code, reason, rc, err.text);
@@ -574,8 +580,7 @@ static void z01_cut_and_changed_anywhere(void **state) {
     for (size_t i = 0; i < sealed.len * 8; i += 3) {
         sealed.data[i / 8] ^= (unsigned char)(1u << i % 8);
         _cleanup(pkey_freep) EVP_PKEY *key = NULL;
-        int rc =
-            estc_keypackage_open(sealed.data, sealed.len, &seal, all.trust, all.now, &key, NULL);
+        int rc = open_with(&sealed, &seal, &key, NULL);
         assert_true((rc == 0) == (key != NULL));
         assert_true(rc >= 0);
         assert_true(rc || EVP_PKEY_eq(key, all.key) == 1);
@@ -595,8 +600,7 @@ static void z01_changed_inside(void **state) {
         _cleanup(estc_buf_clear) struct estc_buf sealed =
             written(enveloped(inside.data, inside.len, "pkcs7-signedData", &seal, 0), 0);
         _cleanup(pkey_freep) EVP_PKEY *key = NULL;
-        int rc =
-            estc_keypackage_open(sealed.data, sealed.len, &seal, all.trust, all.now, &key, NULL);
+        int rc = open_with(&sealed, &seal, &key, NULL);
         assert_true((rc == 0) == (key != NULL));
         assert_true(rc >= 0);
         assert_true(rc || EVP_PKEY_eq(key, all.key) == 1);

@@ -17,6 +17,10 @@
 #define ESTC_CERT_LIST_MAX 64
 int estc_certs_from_pem(const void *pem, size_t len, STACK_OF(X509) * *out, struct estc_error *err);
 
+/* One certificate in DER, as application/pkix-cert has it, and nothing behind it; ESTC_E_MALFORMED.
+ */
+int estc_cert_decode(const void *der, size_t len, X509 **out, struct estc_error *err);
+
 /* Appends PEM blocks to out. */
 int estc_cert_to_pem(const X509 *cert, struct estc_buf *out, struct estc_error *err);
 int estc_certs_to_pem(const STACK_OF(X509) * certs, struct estc_buf *out, struct estc_error *err);

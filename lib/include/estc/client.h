@@ -15,6 +15,7 @@
 
 #include <estc/buf.h>
 #include <estc/error.h>
+#include <estc/keypackage.h>
 #include <estc/op.h>
 #include <estc/transport.h>
 #include <estc/trust.h>
@@ -96,3 +97,21 @@ int estc_cacerts_confirm(const STACK_OF(X509) * received,
 int estc_client_enroll(struct estc_client *client, enum estc_op op, const void *csr, size_t csr_len,
                        const struct estc_wait *wait, X509 **issued, int64_t *retry_after,
                        struct estc_error *err);
+
+/* What /skg and /skc bring: a key pair that the server has made, and its certificate. */
+struct estc_server_key {
+    EVP_PKEY *key;
+    X509 *cert;
+};
+void estc_server_key_clear(struct estc_server_key *pair);
+
+/*
+ * /skg or /skc (RFC 9148 section 4.8) with a DER request whose own key is thrown away. With an
+ * opener the request was built with its seal (struct estc_csr_spec), and a key that comes without
+ * is refused; without one it is the other way round. Errors as above; the two of the pair belong
+ * together and the key is not that of the request (ESTC_E_MISMATCH).
+ */
+int estc_client_server_key(struct estc_client *client, enum estc_op op, const void *csr,
+                           size_t csr_len, const struct estc_opener *opener,
+                           const struct estc_wait *wait, struct estc_server_key *pair,
+                           int64_t *retry_after, struct estc_error *err);

@@ -10,6 +10,7 @@
 
 #include <estc/buf.h>
 #include <estc/error.h>
+#include <estc/keypackage.h>
 
 /*
  * Names as text. A subject is RFC 4514 ("CN=gw-0815,O=Example": the first part is the most specific
@@ -32,6 +33,8 @@ struct estc_csr_spec {
     const STACK_OF(X509_EXTENSION) * extensions; /* more to ask for; a subjectAltName only
                                                     without sans and renew; or NULL */
     const STACK_OF(X509_ATTRIBUTE) * attributes; /* more attributes, none of the above; or NULL */
+    const struct estc_seal *seal; /* for /skg and /skc: how the new key has to be sealed (RFC 7030
+                                     section 4.4.1); NULL: not asked for */
 };
 
 /* Appends DER to out; attributes [0] always present. */

@@ -80,12 +80,18 @@ int estc_keypackage_seal(const EVP_PKEY *key, const struct estc_seal_wish *wish,
                          const struct estc_seal *seal, const struct estc_signer *signer,
                          struct estc_buf *out, struct estc_error *err);
 
+/* How a client opens what it gets. */
+struct estc_opener {
+    const struct estc_seal *seal;   /* with the private key, where it is a certificate's */
+    const struct estc_trust *trust; /* that whoever signed has to lead to; NULL: nobody may sign */
+    int64_t now;                    /* seconds since 1970, for that */
+};
+
 /*
  * The reverse. Takes SignedData outside of EnvelopedData as well, AuthEnvelopedData, and a package
  * without signer; where there is one, its signature has to hold and its certificate to lead to
- * trust at now (seconds since 1970): ESTC_E_UNTRUSTED. A package that is not encrypted is refused.
- * ESTC_E_MALFORMED, ESTC_E_CREDENTIAL when seal does not open it.
+ * the opener's trust: ESTC_E_UNTRUSTED. A package that is not encrypted is refused.
+ * ESTC_E_MALFORMED, ESTC_E_CREDENTIAL when the seal is not the opener's.
  */
-int estc_keypackage_open(const void *der, size_t len, const struct estc_seal *seal,
-                         const struct estc_trust *trust, int64_t now, EVP_PKEY **out,
-                         struct estc_error *err);
+int estc_keypackage_open(const void *der, size_t len, const struct estc_opener *opener,
+                         EVP_PKEY **out, struct estc_error *err);

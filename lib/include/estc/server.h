@@ -13,6 +13,7 @@
 
 #include <estc/buf.h>
 #include <estc/error.h>
+#include <estc/keypackage.h>
 #include <estc/op.h>
 #include <estc/transport.h>
 
@@ -32,14 +33,23 @@ enum estc_pop {
 };
 
 struct estc_enroll_request {
-    enum estc_op op;   /* ESTC_OP_SEN or ESTC_OP_SREN */
+    enum estc_op op;   /* ESTC_OP_SEN, _SREN, _SKG or _SKC */
     const char *label; /* "" without one */
-    X509_REQ *csr;     /* decoded, its self-signature checked */
+    X509_REQ *csr;     /* decoded, its self-signature checked; for _SKG and _SKC its public key and
+                          its signature may be anything and count for nothing */
     const unsigned char *der;
     size_t der_len;
     enum estc_pop pop;
-    bool may_wait; /* the answer may come later, while the connection stays */
+    bool may_wait;                     /* the answer may come later, while the connection stays */
+    const struct estc_seal_wish *seal; /* _SKG and _SKC only: what the key has to be sealed with */
 };
+
+/* What /skg and /skc bring about. */
+struct estc_generated {
+    struct estc_buf key; /* PKCS#8, or sealed if that was wished for: see <estc/keypackage.h> */
+    X509 *cert;
+};
+void estc_generated_clear(struct estc_generated *generated); /* wipes */
 
 struct estc_server_ops {
     /*
@@ -58,6 +68,13 @@ struct estc_server_ops {
     int (*enroll)(void *arg, const struct estc_peer *peer,
                   const struct estc_enroll_request *request, X509 **issued, int64_t *retry_after,
                   struct estc_error *err);
+    /* A new key for the request and a certificate for it, neither of which was ever sent before.
+     * Results as above. Where a seal is wished for, a bare key is no answer: ESTC_E_REJECTED when
+     * there is nothing to seal it with (RFC 7030 section 4.4.1). NULL: no keys are made here, 4.04.
+     */
+    int (*generate)(void *arg, const struct estc_peer *peer,
+                    const struct estc_enroll_request *request, struct estc_generated *out,
+                    int64_t *retry_after, struct estc_error *err);
     /* Appends a CsrAttrs in DER (RFC 8951 section 4, RFC 9908) to *der. Nothing: 4.04. The function
      * may be NULL, which means the same for everybody. */
     int (*csrattrs)(void *arg, const struct estc_peer *peer, const char *label,
