@@ -6,9 +6,9 @@
  * request are sent again byte for byte, and a CA that has issued already answers with the same
  * certificate.
  *
- * What is pending survives every failure but two. A refusal (4.xx) means that there is no
- * certificate for it, and a certificate that has expired by the time it arrives is of no use: in
- * both cases the next attempt begins with a new key.
+ * What is pending survives every failure but two, for as long as pending_timeout. A refusal (4.xx)
+ * means that there is no certificate for it, and a certificate that has expired by the time it
+ * arrives is of no use: in both cases the next attempt begins with a new key.
  */
 #include "attempt_internal.h"
 
@@ -70,7 +70,10 @@ static int run_steps(struct attempt *a, struct estc_error *err) {
 /* What becomes of the pending request after a failure; see the top of this file. */
 static int settle(struct attempt *a, int rc, struct estc_error *err) {
     if (rc == ESTC_E_PENDING) {
-        a->pending.retry_at = clock_real() + a->retry_after;
+        int64_t now = clock_real();
+        a->pending.retry_at = now + a->retry_after;
+        if (a->pending.since == 0 || a->pending.since > now) /* or the clock was set back */
+            a->pending.since = now;
         int saved = store_save_pending(a->store, &a->pending, err);
         return saved ? saved : rc;
     }

@@ -12,15 +12,28 @@
 #include "base/cleanup_ossl.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "common/journal.h"
 #include "common/pem.h"
 
 static int out_of_memory(struct estc_error *err) {
     return estc_error_set(err, -ENOMEM, "out of memory");
 }
 
+/* The CA has taken too long: a new request with a new key takes the place of the old one. */
+static int give_up_pending(struct attempt *a, char **detail, struct estc_error *err) {
+    char since[CLOCK_TEXT_MAX];
+    *detail = text_format("gave up the request that the CA has not decided on since %s",
+                          clock_text(a->pending.since, since));
+    if (!*detail)
+        return out_of_memory(err);
+    journal_warning("%s: %s (pending_timeout); it is made anew, with a new key", a->identity->id,
+                    *detail);
+    store_pending_clear(&a->pending);
+    return store_drop_pending(a->store, err);
+}
+
 /* Opens the folder, and picks the operation: what the plan says, or what is pending. */
 int attempt_open(struct attempt *a, char **detail, struct estc_error *err) {
-    (void)detail;
     int rc = store_open(a->task->config->state_directory, a->identity->id, &a->store, err);
     if (rc)
         return rc;
@@ -33,8 +46,11 @@ int attempt_open(struct attempt *a, char **detail, struct estc_error *err) {
     bool same = strcmp(a->pending.request_digest, a->identity->request_digest) == 0;
     if (same && a->task->action == SCHEDULE_POLL)
         a->op = a->pending.op;
-    if (same && a->pending.op == a->op)
-        return 0;
+    if (same && a->pending.op == a->op) {
+        bool too_long =
+            a->pending.since > 0 && clock_real() - a->pending.since >= a->identity->pending_timeout;
+        return too_long ? give_up_pending(a, detail, err) : 0;
+    }
     /* It belongs to another question than the one that is asked now. Other names than the current
      * certificate's are for /sen to ask for, whatever was pending. */
     store_pending_clear(&a->pending);

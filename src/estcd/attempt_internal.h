@@ -2,6 +2,7 @@
 /* What the files of an attempt share; nobody else includes this. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <estc/estc.h>
@@ -54,3 +55,5 @@ ATTEMPT_STEP(attempt_commit);
 /* Whether the pending request is bound to a connection, which is gone by now: it has to be built
  * again, with the same key (RFC 7030 section 3.5). */
 bool attempt_is_bound(const struct attempt *a);
+/* Whether the pending request is to be sent again byte for byte (RFC 9148 section 4.7). */
+bool attempt_resends(const struct attempt *a);

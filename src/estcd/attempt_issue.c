@@ -13,13 +13,29 @@
 #include "base/clock.h"
 #include "base/text.h"
 
+#define LOST_MAX 3 /* connections in a row */
+
 static int out_of_memory(struct estc_error *err) {
     return estc_error_set(err, -ENOMEM, "out of memory");
 }
 
+/* A bound request whose connection was lost before it went out has not been sent at all: it is made
+ * anew for the next connection, with the same key. */
+static int send_request(struct attempt *a, struct estc_error *err) {
+    for (int lost = 0;; lost++) {
+        int rc = estc_client_enroll(a->client, a->op, a->pending.csr.data, a->pending.csr.len,
+                                    &a->wait, &a->issued, &a->retry_after, err);
+        if (rc != ESTC_E_STALE || lost == LOST_MAX)
+            return rc;
+        _cleanup(freep) char *detail = NULL;
+        rc = attempt_csr(a, &detail, err);
+        if (rc)
+            return rc;
+    }
+}
+
 int attempt_enroll(struct attempt *a, char **detail, struct estc_error *err) {
-    int rc = estc_client_enroll(a->client, a->op, a->pending.csr.data, a->pending.csr.len, &a->wait,
-                                &a->issued, &a->retry_after, err);
+    int rc = send_request(a, err);
     if (rc)
         return rc;
     _cleanup(estc_cert_facts_clear) struct estc_cert_facts facts = {0};

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The key and the request. Both are on disk before anything of them leaves the machine, and both
- * are used again by the next attempt if this one ends.
+ * are used again by the next attempt if this one ends: the key always, and the request byte for
+ * byte unless it is bound to a connection. Such a one is built anew for each connection, after its
+ * handshake (RFC 9148 section 4.7).
  */
 #include "attempt_internal.h"
 
@@ -12,6 +14,7 @@
 #include "base/cleanup_ossl.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "common/journal.h"
 
 static int out_of_memory(struct estc_error *err) {
     return estc_error_set(err, -ENOMEM, "out of memory");
@@ -34,13 +37,38 @@ int attempt_key(struct attempt *a, char **detail, struct estc_error *err) {
     return store_save_pending(a->store, &a->pending, err);
 }
 
-/* Of this connection, when the request has to be bound to it. */
+/* Whether the request has to be bound to the connection that it goes out on. One that was, stays so
+ * when the server cannot be asked again. */
+static bool wants_binding(const struct attempt *a) {
+    switch ((enum config_pop)a->identity->pop) {
+    case CONFIG_POP_AUTO:
+        return a->wishes.challenge || attempt_is_bound(a);
+    case CONFIG_POP_ALWAYS:
+        return true;
+    case CONFIG_POP_NEVER:
+        break;
+    }
+    return false;
+}
+
+/* The channel binding, or NULL: without one. */
 static int challenge(struct attempt *a, char **text, struct estc_error *err) {
-    return a->wishes.challenge ? estc_client_challenge(a->client, &a->wait, text, err) : 0;
+    int rc = wants_binding(a) ? estc_client_challenge(a->client, &a->wait, text, err) : 0;
+    if (rc != ESTC_E_PROTOCOL)
+        return rc;
+    if (a->identity->pop == CONFIG_POP_ALWAYS)
+        return estc_error_prefix(err, "pop = \"always\"");
+    journal_notice("%s: the request is not bound to its connection: %s", a->identity->id,
+                   err->text);
+    return 0;
+}
+
+bool attempt_resends(const struct attempt *a) {
+    return a->pending.csr.len > 0 && !attempt_is_bound(a) && a->identity->pop != CONFIG_POP_ALWAYS;
 }
 
 int attempt_csr(struct attempt *a, char **detail, struct estc_error *err) {
-    if (a->pending.csr.len > 0 && !attempt_is_bound(a)) {
+    if (attempt_resends(a)) {
         *detail = strdup("from an earlier attempt");
         return *detail ? 0 : out_of_memory(err);
     }
@@ -48,6 +76,8 @@ int attempt_csr(struct attempt *a, char **detail, struct estc_error *err) {
     int rc = challenge(a, &binding, err);
     if (rc)
         return rc;
+    if (binding && !(*detail = strdup("bound to this connection")))
+        return out_of_memory(err);
     const struct estc_csr_spec spec = {
         .subject = a->identity->subject,
         .name = a->wishes.subject,

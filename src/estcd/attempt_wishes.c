@@ -52,7 +52,8 @@ static int follow(struct attempt *a, const struct estc_csrattrs *attrs, struct e
     const struct config_identity *i = a->identity;
     const struct wishes_input in = {
         .attrs = attrs,
-        .obey = i->obey_kinds,
+        .obey =
+            i->pop == CONFIG_POP_NEVER ? i->obey_kinds & ~WISHES_BIT(WISHES_POP) : i->obey_kinds,
         .key_type = a->wishes.key_type,
         .key_made = a->pending.key != NULL,
         .subject = i->subject,
@@ -76,9 +77,8 @@ int attempt_attributes(struct attempt *a, char **detail, struct estc_error *err)
     if (a->pending.key && !estc_key_type_of(a->pending.key, &made))
         a->wishes.key_type = made;
     const char *why = a->identity->obey_kinds == 0 ? "not asked for: obey is none"
-                      : a->pending.csr.len > 0 && !attempt_is_bound(a)
-                          ? "not asked for: the request is there"
-                          : NULL;
+                      : attempt_resends(a)         ? "not asked for: the request is there"
+                                                   : NULL;
     _cleanup(estc_csrattrs_clear) struct estc_csrattrs attrs = {0};
     int rc = why ? 0 : ask(a, &attrs, err);
     if (!rc && !why)

@@ -68,6 +68,7 @@ static int inherit(struct config_identity *i, const struct config_identity *d) {
         return -ENOMEM;
     inherit_number(&i->renew_at, d->renew_at);
     inherit_number(&i->attempt_timeout, d->attempt_timeout);
+    inherit_number(&i->pending_timeout, d->pending_timeout);
     inherit_number(&i->block_size, d->block_size);
     inherit_number(&i->max_body, d->max_body);
     inherit_number(&i->mtu, d->mtu);
@@ -77,6 +78,8 @@ static int inherit(struct config_identity *i, const struct config_identity *d) {
         i->allow_rsa_server = d->allow_rsa_server;
     if (i->key_type == 0)
         i->key_type = d->key_type;
+    if (i->pop == 0)
+        i->pop = d->pop;
     return 0;
 }
 
@@ -249,6 +252,7 @@ static int complete(struct config *config, struct conf_errors *errors) {
             return -ENOMEM;
         judge(i, errors);
         i->key_type--; /* from "said, and which" to enum estc_key_type */
+        i->pop--;      /* the same, to enum config_pop */
         if (make_digest(i))
             return -ENOMEM;
     }

@@ -17,6 +17,13 @@
 
 #define CONFIG_DEFAULT_FILE ESTC_SYSCONFDIR "/estcd/estcd.conf"
 
+/* Whether requests carry the channel binding of their connection (RFC 7030 section 3.5). */
+enum config_pop {
+    CONFIG_POP_AUTO,   /* when the server asks for it, and when little else tells who it is */
+    CONFIG_POP_ALWAYS, /* or no request is made */
+    CONFIG_POP_NEVER,
+};
+
 struct config_identity {
     struct conf_origin origin; /* first: see conf_list */
     char *id;                  /* a plain file name: [A-Za-z0-9._-], not starting with "." or "-",
@@ -33,6 +40,8 @@ struct config_identity {
     unsigned obey_kinds;                 /* the same as WISHES_BIT()s */
     int64_t renew_at;                    /* per mille of the issued lifetime, 100..950 */
     int64_t attempt_timeout;             /* seconds one attempt may take */
+    int64_t pending_timeout;             /* seconds a CA may take to decide */
+    int pop;                             /* enum config_pop */
     int64_t block_size;                  /* 16..1024 */
     int64_t max_body;                    /* bytes */
     int64_t mtu;                         /* bytes, 256..9000 */

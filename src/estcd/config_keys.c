@@ -12,6 +12,9 @@
 
 static const char *const key_type_names[] = {"p256", "p384", "rsa2048", "rsa3072", "rsa4096", NULL};
 
+static const char *const pop_names[] = {
+    [CONFIG_POP_AUTO] = "auto", [CONFIG_POP_ALWAYS] = "always", [CONFIG_POP_NEVER] = "never", NULL};
+
 #define AT(member) offsetof(struct config_identity, member)
 
 static const struct conf_key birth_keys[] = {
@@ -94,6 +97,20 @@ static const struct conf_key birth_keys[] = {
          .min = 10,                                                                    \
          .max = 3600,                                                                  \
          .help = "how long one attempt may take"},                                     \
+        {.name = "pending_timeout",                                                    \
+         .type = CONF_DURATION,                                                        \
+         .offset = AT(pending_timeout),                                                \
+         FALLBACK("30d"),                                                              \
+         .min = 60,                                                                    \
+         .max = 365 * 86400,                                                           \
+         .help = "how long a CA may take to decide on a request"},                     \
+        {.name = "pop",                                                                \
+         .type = CONF_CHOICE,                                                          \
+         .offset = AT(pop),                                                            \
+         FALLBACK("auto"),                                                             \
+         .min = 1,                                                                     \
+         .choices = pop_names,                                                         \
+         .help = "whether requests are bound to their connection"},                    \
         {.name = "block_size",                                                         \
          .type = CONF_INT,                                                             \
          .offset = AT(block_size),                                                     \

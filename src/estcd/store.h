@@ -86,6 +86,7 @@ struct store_pending {
     char *request_digest;
     struct estc_buf csr; /* DER; empty: the key is there, the request is not yet */
     int64_t retry_at;    /* seconds since 1970; 0: not answered yet */
+    int64_t since;       /* when the CA first said that it has not decided; 0: it has not said so */
 };
 /* -ENOENT: none. A broken one is set aside and -ENOENT returned. */
 int store_load_pending(struct store *store, struct store_pending *out, struct estc_error *err);

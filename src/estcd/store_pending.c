@@ -65,9 +65,9 @@ static json_t *pending_to_json(const struct store_pending *pending) {
     _cleanup(freep) char *csr = base64(&pending->csr);
     if (!csr)
         return NULL;
-    return json_pack("{s:s, s:s, s:s, s:I}", "op", estc_op_info(pending->op)->name,
+    return json_pack("{s:s, s:s, s:s, s:I, s:I}", "op", estc_op_info(pending->op)->name,
                      "request_digest", pending->request_digest, "csr", csr, "retry_at",
-                     (json_int_t)pending->retry_at);
+                     (json_int_t)pending->retry_at, "since", (json_int_t)pending->since);
 }
 
 /* The folder, in place of whatever stands there; a descriptor, or negative. */
@@ -131,7 +131,12 @@ static bool pending_from_json(const json_t *json, struct store_pending *out) {
         strlen(digest) > DIGEST_MAX)
         return false;
     out->retry_at = json_integer_value(retry_at);
-    if (out->retry_at < 0 || out->retry_at > RETRY_MAX)
+    /* Earlier versions did not write when it began. */
+    const json_t *since = json_object_get(json, "since");
+    if (since && !json_is_integer(since))
+        return false;
+    out->since = json_integer_value(since);
+    if (out->retry_at < 0 || out->retry_at > RETRY_MAX || out->since < 0 || out->since > RETRY_MAX)
         return false;
     out->request_digest = strdup(digest);
     return out->request_digest &&

@@ -68,6 +68,8 @@ static void an_identity_inherits_what_it_does_not_say(void **state) {
     assert_int_equal(i->key_type, ESTC_KEY_P256);
     assert_int_equal(i->renew_at, 660);
     assert_int_equal(i->attempt_timeout, 300);
+    assert_int_equal(i->pending_timeout, 30 * 86400);
+    assert_int_equal(i->pop, CONFIG_POP_AUTO);
     assert_int_equal(i->block_size, 1024);
     assert_int_equal(i->max_body, 65536);
     assert_int_equal(i->allow_rsa_server, CONF_FALSE);
@@ -77,6 +79,7 @@ static void an_identity_inherits_what_it_does_not_say(void **state) {
     config = load_good(c, "defaults = { " COMMON " subject = \"CN=all\"; label = \"l\";"
                           "subject_alt_names = [\"DNS:all\"]; key_type = \"rsa3072\";"
                           "renew_at = \"50%\"; attempt_timeout = \"1m\"; block_size = 64;"
+                          "pending_timeout = \"2m\"; pop = \"never\";"
                           "max_body = \"1K\"; allow_rsa_server = true; };"
                           "identities = ( { id = \"gw\"; } );");
     i = config_at(config, 0);
@@ -86,6 +89,8 @@ static void an_identity_inherits_what_it_does_not_say(void **state) {
     assert_int_equal(i->key_type, ESTC_KEY_RSA3072);
     assert_int_equal(i->renew_at, 500);
     assert_int_equal(i->attempt_timeout, 60);
+    assert_int_equal(i->pending_timeout, 120);
+    assert_int_equal(i->pop, CONFIG_POP_NEVER);
     assert_int_equal(i->block_size, 64);
     assert_int_equal(i->max_body, 1024);
     assert_int_equal(i->allow_rsa_server, CONF_TRUE);
