@@ -1,167 +1,196 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Discovery over plain CoAP. Owns a libcoap context of its own, so that nothing of it touches the
- * one that serves EST. Strangers ask here, with any source address that they like to write, so
+ * The socket for strangers. It is not libcoap's: that keeps a session for each address that ever
+ * asked, whoever wrote it there, and resets what it cannot read even where it came by multicast,
+ * which RFC 7252 section 8.1 forbids. Here nothing is kept of an asker but an answer to a
+ * multicast, until its time has come:
  *
- *  - what is kept of an asker is bounded: libcoap's session until 64 younger ones have come,
- *  - answers with a body are rationed, so that we are no lever against others (RFC 7252 section
- *    11.3),
- *  - every other request is answered by a few bytes of error.
+ *   datagram -> where from, where to -> request? -> beacon_answer() -> send | wait a random while
  *
- * To multicast libcoap answers NON, after a random part of 5 s, and sends no errors (RFC 7252
- * section 8.2); without anything to say we send nothing either.
+ * Owns the socket, a timer, and the epoll descriptor in front of both.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
-#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
 #include <sys/socket.h>
-
-#include <estc/beacon.h>
-#include <estc/discovery.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/fs.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "coap/beacon_internal.h"
 #include "coap/coaplog.h"
+#include "coap/datagram.h"
 #include "coap/endpoint.h"
-#include "coap/message.h"
-#include "coap/ration.h"
-#include "coap/reply.h"
 #include "coap/resolve.h"
 
-#define BEACON_SESSIONS 64
-#define BEACON_IDLE 10 /* seconds until libcoap forgets an asker */
 #define BEACON_INTERFACES_MAX 16
-/* Token and options of an answer, at their longest. */
-#define BEACON_OPTIONS_MAX 24
-#define BEACON_GET 1
-#define BEACON_HOST_MAX (INET6_ADDRSTRLEN + sizeof("[]"))
+#define BEACON_WAITING_MAX 32
+#define BEACON_BATCH 32          /* datagrams for each turn of the caller's loop */
+#define BEACON_LEISURE_MS 5000   /* DEFAULT_LEISURE, RFC 7252 section 8.2 */
+#define BEACON_QUESTION_MAX 1280 /* bytes; longer ones are no questions */
+#define BEACON_RESPONSE 64       /* codes from here on are responses */
 
-struct estc_beacon {
-    coap_context_t *coap;
-    unsigned interfaces[BEACON_INTERFACES_MAX]; /* where to answer; none: everywhere */
-    size_t n_interfaces;
-    estc_beacon_fn links;
-    void *arg;
-    struct ration answers;
+struct waiting {
+    int64_t due;
+    struct way way;
+    struct datagram datagram;
 };
 
-/* --- addresses --- */
+struct estc_beacon {
+    int epoll, socket, timer;
+    unsigned interfaces[BEACON_INTERFACES_MAX]; /* where to answer; none: everywhere */
+    size_t n_interfaces;
+    struct beacon_answers answers;
+    uint16_t mid; /* of our NON messages */
+    struct waiting *waiting[BEACON_WAITING_MAX];
+    size_t n_waiting;
+};
 
-static bool is_heard(const struct estc_beacon *b, const coap_session_t *session) {
-    unsigned index = (unsigned)coap_session_get_ifindex(session);
+CLEANUP_DEFINE(struct estc_beacon *, beacon_freep, estc_beacon_free);
+
+static bool is_heard(const struct estc_beacon *b, unsigned interface) {
     for (size_t i = 0; i < b->n_interfaces; i++)
-        if (b->interfaces[i] == index)
+        if (b->interfaces[i] == interface)
             return true;
     return b->n_interfaces == 0;
 }
 
-/* The address that our answer to a multicast leaves from: the kernel's choice. */
-static bool source_towards(const coap_session_t *session, coap_address_t *out) {
-    coap_address_t remote = *coap_session_get_addr_remote(session);
-    if (remote.addr.sa.sa_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&remote.addr.sin6.sin6_addr))
-        remote.addr.sin6.sin6_scope_id = (uint32_t)coap_session_get_ifindex(session);
-    _cleanup(fs_closep) int fd = socket(remote.addr.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    out->size = sizeof(out->addr);
-    return fd >= 0 && connect(fd, &remote.addr.sa, remote.size) == 0 &&
-           getsockname(fd, &out->addr.sa, &out->size) == 0;
+static void write_reply(const struct reply *r, enum datagram_type type, uint16_t mid,
+                        coap_bin_const_t token, struct datagram *out) {
+    unsigned char block[BLOCK_OPTION_MAX];
+    datagram_begin(out, type, r->code, mid, token.s, token.length);
+    if (r->content_format >= 0)
+        datagram_uint(out, COAP_OPTION_CONTENT_FORMAT, (uint32_t)r->content_format);
+    if (r->max_age >= 0)
+        datagram_uint(out, COAP_OPTION_MAXAGE, (uint32_t)r->max_age);
+    if (r->has_block2)
+        datagram_option(out, COAP_OPTION_BLOCK2, block, block_encode(&r->block2, block));
+    datagram_payload(out, r->payload.data, r->payload.len);
 }
 
-/* "192.0.2.1" or "[2001:db8::1]"; a zone would mean nothing to anybody else. */
-static bool host_text(const coap_address_t *a, char out[static BEACON_HOST_MAX]) {
-    char text[INET6_ADDRSTRLEN];
-    if (a->addr.sa.sa_family == AF_INET)
-        return inet_ntop(AF_INET, &a->addr.sin.sin_addr, out, BEACON_HOST_MAX);
-    const struct in6_addr *v6 = &a->addr.sin6.sin6_addr;
-    if (IN6_IS_ADDR_V4MAPPED(v6))
-        return inet_ntop(AF_INET, &v6->s6_addr[12], out, BEACON_HOST_MAX);
-    if (!inet_ntop(AF_INET6, v6, text, sizeof(text)))
-        return false;
-    snprintf(out, BEACON_HOST_MAX, "[%s]", text);
-    return true;
+/* --- answers that wait --- */
+
+static void set_timer(const struct estc_beacon *b) {
+    struct itimerspec when = {0};
+    int64_t first = INT64_MAX;
+    for (size_t i = 0; i < b->n_waiting; i++)
+        if (b->waiting[i]->due < first)
+            first = b->waiting[i]->due;
+    if (b->n_waiting > 0)
+        when.it_value =
+            (struct timespec){.tv_sec = first / 1000, .tv_nsec = first % 1000 * 1000000};
+    (void)timerfd_settime(b->timer, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
-/* --- requests --- */
-
-static void answer_links(struct estc_beacon *b, const coap_session_t *session,
-                         const struct message *m, const char *query, struct reply *reply) {
-    coap_address_t local = *coap_session_get_addr_local(session);
-    bool multicast = coap_is_mcast(&local);
-    char host[BEACON_HOST_MAX];
-    unsigned long missed;
-    _cleanup(estc_buf_clear) struct estc_buf body = {0};
-    if (!ration_allows(&b->answers, &missed)) {
-        reply_error(reply, 503, "asked too often");
-        reply->max_age = 10;
+/* RFC 7252 section 8.2: not all who hear it at the same time. Beyond so many the question gets
+ * lost, as multicast does. */
+static void send_later(struct estc_beacon *b, const struct way *way, const struct datagram *d) {
+    uint32_t random = 0;
+    struct waiting *w = b->n_waiting < BEACON_WAITING_MAX ? malloc(sizeof(*w)) : NULL;
+    if (!w)
         return;
-    }
-    if (missed > 0)
-        log_notice("discovery: %lu questions were not answered, too many at a time", missed);
-    if ((multicast && !source_towards(session, &local)) || !host_text(&local, host) ||
-        b->links(b->arg, host, query, &body))
-        return reply_error(reply, 500, "internal error");
-    if (multicast && body.len == 0)
-        return; /* silence */
-    struct block asked = m->has_block2 ? m->block2 : (struct block){.szx = BLOCK_SZX_MAX};
-    size_t room = coap_session_max_pdu_size(session), offset, len;
-    while (asked.szx > 0 && block_size(asked.szx) + BEACON_OPTIONS_MAX > room) {
-        asked.szx--;
-        asked.num *= 2;
-    }
-    struct block block;
-    if (!block_page(body.len, &asked, &block, &offset, &len))
-        return reply_error(reply, 400, "no such block");
-    reply_init(reply, 205);
-    reply->content_format = ESTC_FORMAT_LINK;
-    reply->has_block2 = block.more || block.num > 0;
-    reply->block2 = block;
-    if (len > 0 && estc_buf_append(&reply->payload, body.data + offset, len) < 0)
-        reply_init(reply, 500);
+    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
+        random = 0; /* very early in the life of a machine: at once, then */
+    *w = (struct waiting){
+        .due = clock_boot_ms() + random % BEACON_LEISURE_MS, .way = *way, .datagram = *d};
+    b->waiting[b->n_waiting++] = w;
+    set_timer(b);
 }
 
-static void answer(struct estc_beacon *b, const coap_session_t *session, const coap_pdu_t *request,
-                   struct reply *reply) {
-    struct message m;
-    _cleanup(freep) char *path = message_path(request);
-    _cleanup(freep) char *query = message_query(request);
-    reply_init(reply, 0);
-    if (!is_heard(b, session))
-        reply_error(reply, 403, "not on this interface");
-    else if (message_read(request, &m))
-        reply_error(reply, 402, "bad option");
-    else if (!path || strcmp(path, ESTC_CORE_PATH) != 0)
-        reply_error(reply, 404, "EST is served over coaps only");
-    else if (m.code != BEACON_GET)
-        reply_error(reply, 405, "use GET");
-    else if (m.accept != ESTC_FORMAT_NONE && m.accept != ESTC_FORMAT_LINK)
-        reply_error(reply, 406, "the content format here is 40");
-    else
-        answer_links(b, session, &m, query, reply);
+static void send_due(struct estc_beacon *b) {
+    int64_t now = clock_boot_ms();
+    size_t kept = 0;
+    for (size_t i = 0; i < b->n_waiting; i++) {
+        struct waiting *w = b->waiting[i];
+        if (w->due > now) {
+            b->waiting[kept++] = w;
+            continue;
+        }
+        way_send(b->socket, &w->way, &w->datagram);
+        free(w);
+    }
+    if (kept < b->n_waiting) {
+        b->n_waiting = kept;
+        set_timer(b);
+    }
 }
 
-static void on_request(coap_resource_t *resource, coap_session_t *session,
-                       const coap_pdu_t *request, const coap_string_t *query,
-                       coap_pdu_t *response) {
-    (void)resource, (void)query;
-    struct estc_beacon *b = coap_get_app_data(coap_session_get_context(session));
-    char from[RESOLVE_TEXT_MAX];
-    const coap_address_t *remote = coap_session_get_addr_remote(session);
+/* --- questions --- */
+
+static void hear_request(struct estc_beacon *b, const coap_pdu_t *pdu, struct way *way,
+                         bool multicast) {
+    char host[WAY_HOST_MAX], from[RESOLVE_TEXT_MAX];
+    struct datagram out;
     struct reply reply;
-    answer(b, session, request, &reply);
-    log_debug("discovery: %s was answered %u.%02u",
-              resolve_text(&remote->addr.sa, remote->size, from), reply.code / 100,
-              reply.code % 100);
-    if (!reply_write(&reply, response))
-        log_error("discovery: an answer did not fit its datagram");
+    bool con = coap_pdu_get_type(pdu) == COAP_MESSAGE_CON;
+    if ((multicast && !way_choose_source(way)) || !way_host(way, host))
+        return;
+    const struct beacon_question question = {.pdu = pdu, .multicast = multicast, .host = host};
+    beacon_answer(&b->answers, &question, &reply);
+    if (reply.code != 0) {
+        write_reply(&reply, con ? DATAGRAM_ACK : DATAGRAM_NON,
+                    con ? (uint16_t)coap_pdu_get_mid(pdu) : b->mid++, coap_pdu_get_token(pdu),
+                    &out);
+        log_debug("discovery: %s is answered %u.%02u",
+                  resolve_text((const struct sockaddr *)&way->to, way->to_len, from),
+                  reply.code / 100, reply.code % 100);
+        if (multicast)
+            send_later(b, way, &out);
+        else
+            way_send(b->socket, way, &out);
+    }
     reply_clear(&reply);
+}
+
+/* RFC 7252 section 4.2: what is confirmable and no request of ours to answer is reset, unless it
+ * came by multicast; nobody else gets a word. */
+static void hear(struct estc_beacon *b, const unsigned char *data, size_t len, struct way *way) {
+    bool multicast = way_is_multicast(way);
+    bool con = len >= 4 && data[0] >> 6 == 1 && (data[0] >> 4 & 3) == DATAGRAM_CON;
+    _cleanup(coap_pdu_freep) coap_pdu_t *pdu = datagram_read(data, len);
+    unsigned code = pdu ? (unsigned)coap_pdu_get_code(pdu) : 0;
+    bool request = code > 0 && code < BEACON_RESPONSE && coap_pdu_get_type(pdu) < COAP_MESSAGE_ACK;
+    if (!is_heard(b, way->interface) || (multicast && con))
+        return;
+    if (request) {
+        hear_request(b, pdu, way, multicast);
+    } else if (con) {
+        struct datagram reset;
+        datagram_begin(&reset, DATAGRAM_RST, 0, (uint16_t)(data[2] << 8 | data[3]), NULL, 0);
+        way_send(b->socket, way, &reset);
+    }
+}
+
+void estc_beacon_process(struct estc_beacon *beacon) {
+    unsigned char data[BEACON_QUESTION_MAX];
+    struct way way;
+    uint64_t expired;
+    for (unsigned i = 0; i < BEACON_BATCH; i++) {
+        ssize_t n = way_receive(beacon->socket, data, sizeof(data), &way);
+        if (n == -EAGAIN)
+            break;
+        if (n >= 0)
+            hear(beacon, data, (size_t)n, &way);
+    }
+    (void)!read(beacon->timer, &expired, sizeof(expired));
+    send_due(beacon);
+}
+
+int estc_beacon_fd(const struct estc_beacon *beacon) {
+    return beacon->epoll;
 }
 
 /* --- setting up --- */
 
-static int join(struct estc_beacon *b, const char *name, struct estc_error *err) {
+static int join(struct estc_beacon *b, sa_family_t family, const char *name,
+                struct estc_error *err) {
     unsigned index = if_nametoindex(name);
     if (index == 0)
         return estc_error_set(err, -ENODEV, "discovery: there is no network interface '%s'", name);
@@ -169,84 +198,88 @@ static int join(struct estc_beacon *b, const char *name, struct estc_error *err)
         return estc_error_set(err, -E2BIG, "discovery: more than %d interfaces",
                               BEACON_INTERFACES_MAX);
     b->interfaces[b->n_interfaces++] = index;
-    /* One of them may not be there: an interface without an IPv4 address, a kernel without IPv6. */
-    bool v4 = coap_join_mcast_group_intf(b->coap, ESTC_GROUP_V4, name) == 0;
-    bool v6 = coap_join_mcast_group_intf(b->coap, ESTC_GROUP_V6, name) == 0;
-    if (!v4 && !v6)
-        return estc_error_set(err, -ENODEV,
-                              "discovery: cannot join multicast groups on '%s': has it an address, "
-                              "and is it able to multicast?",
-                              name);
+    struct ip_mreqn v4 = {.imr_ifindex = (int)index};
+    struct ipv6_mreq v6 = {.ipv6mr_interface = index};
+    inet_pton(AF_INET, ESTC_GROUP_V4, &v4.imr_multiaddr);
+    inet_pton(AF_INET6, ESTC_GROUP_V6, &v6.ipv6mr_multiaddr);
+    /* One of them may not be there: an interface without IPv4, a kernel without IPv6. */
+    bool has4 = setsockopt(b->socket, IPPROTO_IP, IP_ADD_MEMBERSHIP, &v4, sizeof(v4)) == 0;
+    bool has6 = family == AF_INET6 &&
+                setsockopt(b->socket, IPPROTO_IPV6, IPV6_JOIN_GROUP, &v6, sizeof(v6)) == 0;
+    if (!has4 && !has6)
+        return estc_error_set(err, -ENODEV, "discovery: cannot join multicast groups on '%s': %s",
+                              name, strerror(errno));
     log_info("discovery: listening for multicast on %s%s", name,
-             v4 && v6 ? ""
-             : v4     ? ", IPv4 only"
-                      : ", IPv6 only");
+             has4 && has6 ? ""
+             : has4       ? ", IPv4 only"
+                          : ", IPv6 only");
     return 0;
 }
 
-static int beacon_open(struct estc_beacon *b, const struct estc_beacon_options *o,
+static int open_socket(struct estc_beacon *b, const coap_address_t *address,
                        struct estc_error *err) {
-    coap_address_t address;
-    int rc = endpoint_address(o->address, o->port ? o->port : ESTC_BEACON_PORT, &address, err);
-    if (!rc)
-        rc = endpoint_check_free(&address, err);
+    static const int off = 0;
+    char text[RESOLVE_TEXT_MAX];
+    const struct sockaddr *addr = &address->addr.sa;
+    int rc = endpoint_check_free(address, err);
     if (rc)
         return rc;
-    b->coap = coap_new_context(NULL);
-    if (!b->coap)
-        return estc_error_set(err, -ENOMEM, "out of memory");
-    coap_set_app_data(b->coap, b);
-    coap_context_set_max_idle_sessions(b->coap, BEACON_SESSIONS);
-    coap_context_set_session_timeout(b->coap, BEACON_IDLE);
-    coap_context_set_block_mode(b->coap, 0);
-    /* libcoap wants its own form, without the first slash. */
-    if (endpoint_handle(b->coap, NULL, on_request) ||
-        endpoint_handle(b->coap, &ESTC_CORE_PATH[1], on_request))
-        return estc_error_set(err, -ENOMEM, "out of memory");
-    if (!coap_new_endpoint(b->coap, &address, COAP_PROTO_UDP)) {
-        char text[RESOLVE_TEXT_MAX];
-        return estc_error_set(err, -EIO, "cannot listen on %s",
-                              resolve_text(&address.addr.sa, address.size, text));
-    }
-    for (const char *const *name = o->interfaces; !rc && name && *name; name++)
-        rc = join(b, *name, err);
-    return rc;
+    b->socket = socket(addr->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (b->socket < 0 ||
+        (addr->sa_family == AF_INET6 &&
+         setsockopt(b->socket, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) < 0) ||
+        bind(b->socket, addr, address->size) < 0 || way_ask(b->socket, addr->sa_family) < 0)
+        return estc_error_set(err, -errno, "cannot listen on %s: %s",
+                              resolve_text(addr, address->size, text), strerror(errno));
+    return 0;
+}
+
+/* One descriptor in front of socket and timer. */
+static int open_loop(struct estc_beacon *b, struct estc_error *err) {
+    struct epoll_event event = {.events = EPOLLIN};
+    b->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    b->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (b->timer < 0 || b->epoll < 0 || epoll_ctl(b->epoll, EPOLL_CTL_ADD, b->socket, &event) < 0 ||
+        epoll_ctl(b->epoll, EPOLL_CTL_ADD, b->timer, &event) < 0)
+        return estc_error_set(err, -errno, "discovery: epoll: %s", strerror(errno));
+    return 0;
 }
 
 int estc_beacon_new(const struct estc_beacon_options *options, struct estc_beacon **out,
                     struct estc_error *err) {
+    coap_address_t address;
+    uint16_t port = options->port ? options->port : ESTC_BEACON_PORT;
     coaplog_install();
-    struct estc_beacon *b = calloc(1, sizeof(*b));
+    _cleanup(beacon_freep) struct estc_beacon *b = calloc(1, sizeof(*b));
     if (!b)
         return estc_error_set(err, -ENOMEM, "out of memory");
-    b->links = options->links;
-    b->arg = options->arg;
-    int rc = beacon_open(b, options, err);
-    if (rc) {
-        estc_beacon_free(b);
+    b->epoll = b->socket = b->timer = -1;
+    b->answers.links = options->links;
+    b->answers.arg = options->arg;
+    int rc = endpoint_address(options->address, port, &address, err);
+    if (!rc)
+        rc = open_socket(b, &address, err);
+    if (!rc)
+        rc = open_loop(b, err);
+    for (const char *const *name = options->interfaces; !rc && name && *name; name++)
+        rc = join(b, address.addr.sa.sa_family, *name, err);
+    if (!rc && getrandom(&b->mid, sizeof(b->mid), GRND_NONBLOCK) < 0)
+        rc = estc_error_set(err, -errno, "discovery: getrandom: %s", strerror(errno));
+    if (rc)
         return rc;
-    }
-    *out = b;
+    *out = TAKE(b);
     return 0;
 }
 
 struct estc_beacon *estc_beacon_free(struct estc_beacon *beacon) {
-    if (beacon && beacon->coap)
-        coap_free_context(beacon->coap);
+    if (!beacon)
+        return NULL;
+    for (size_t i = 0; i < beacon->n_waiting; i++)
+        free(beacon->waiting[i]);
+    const int fds[] = {beacon->epoll, beacon->timer, beacon->socket};
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
     free(beacon);
     return NULL;
-}
-
-int estc_beacon_fd(const struct estc_beacon *beacon) {
-    return coap_context_get_coap_fd(beacon->coap);
-}
-
-void estc_beacon_prepare(struct estc_beacon *beacon) {
-    coap_tick_t now;
-    coap_ticks(&now);
-    coap_io_prepare_epoll(beacon->coap, now);
-}
-
-void estc_beacon_process(struct estc_beacon *beacon) {
-    coap_io_process(beacon->coap, COAP_IO_NO_WAIT);
 }

@@ -9,22 +9,18 @@
 #include <estc/buf.h>
 
 #include "coap/block.h"
+#include "coap/datagram.h"
 #include "coap/message.h"
 
 #define PROBE_TOKEN_LEN 8
-#define PROBE_MAX 128 /* bytes of a question, at most */
 
-enum probe_type { PROBE_CON, PROBE_NON, PROBE_ACK, PROBE_RST };
-
-/* GET /.well-known/core?rt=ace.est*; block is NULL for the first one. Returns its length. */
-size_t probe_question(enum probe_type type, uint16_t mid,
-                      const unsigned char token[static PROBE_TOKEN_LEN], const struct block *block,
-                      unsigned char out[static PROBE_MAX]);
-/* An empty acknowledgement. */
-size_t probe_ack(uint16_t mid, unsigned char out[static PROBE_MAX]);
+/* GET /.well-known/core?rt=ace.est*; block is NULL for the first one. */
+void probe_question(enum datagram_type type, uint16_t mid,
+                    const unsigned char token[static PROBE_TOKEN_LEN], const struct block *block,
+                    struct datagram *out);
 
 struct probe_answer {
-    enum probe_type type;
+    enum datagram_type type;
     uint16_t mid;
     bool empty;             /* an acknowledgement or a reset alone; the rest is not set */
     bool ours;              /* it has our token */

@@ -70,18 +70,6 @@ static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *
     return 0;
 }
 
-static int on_prepare(sd_event_source *source, void *arg) {
-    (void)source;
-    const struct discover *d = arg;
-    estc_beacon_prepare(d->beacon);
-    return 0;
-}
-
-static int add_source(struct discover *d, sd_event *event) {
-    int rc = sd_event_add_io(event, &d->source, estc_beacon_fd(d->beacon), EPOLLIN, on_readable, d);
-    return rc < 0 ? rc : sd_event_source_set_prepare(d->source, on_prepare);
-}
-
 CLEANUP_DEFINE(struct discover *, discover_closep, discover_close);
 
 int discover_open(const struct config *config, const struct estc_server *server, sd_event *event,
@@ -104,7 +92,7 @@ int discover_open(const struct config *config, const struct estc_server *server,
     int rc = estc_beacon_new(&options, &d->beacon, err);
     if (rc)
         return rc;
-    rc = add_source(d, event);
+    rc = sd_event_add_io(event, &d->source, estc_beacon_fd(d->beacon), EPOLLIN, on_readable, d);
     if (rc < 0)
         return estc_error_set(err, rc, "discovery: no place in the event loop: %s", strerror(-rc));
     *out = TAKE(d);

@@ -3,8 +3,8 @@
  * A plain CoAP socket that answers GET /.well-known/core and nothing else, for those who do not
  * know yet where EST is: without authentication, to single requests and to multicast (RFC 7252
  * section 8). What it says is a hint; EST itself is never served here (RFC 9148 section 3). Driven
- * like <estc/listener.h>: poll estc_beacon_fd() for reading, call estc_beacon_prepare() before each
- * sleep and estc_beacon_process() when it is readable.
+ * by the caller's event loop: poll estc_beacon_fd() for reading, and call estc_beacon_process()
+ * when it is readable.
  */
 #pragma once
 
@@ -44,5 +44,4 @@ int estc_beacon_new(const struct estc_beacon_options *options, struct estc_beaco
 struct estc_beacon *estc_beacon_free(struct estc_beacon *beacon); /* takes NULL, returns NULL */
 
 int estc_beacon_fd(const struct estc_beacon *beacon);
-void estc_beacon_prepare(struct estc_beacon *beacon);
 void estc_beacon_process(struct estc_beacon *beacon);
