@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Link format: the filter gives only links that the reader reads. */
+/* Link format: the filter gives only links that the reader reads, and from both the same offers. */
 #include "fuzz.h"
+
+#include <estc/discovery.h>
 
 #include "est/linkformat.h"
 
@@ -20,5 +22,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
             continue;
     }
     FUZZ_CHECK(rc == 0);
+    struct estc_offers all = {0}, some = {0};
+    if (estc_offers_read(data, len, &all, NULL) == 0) {
+        FUZZ_CHECK(estc_offers_read(out.data, out.len, &some, NULL) == 0);
+        FUZZ_CHECK(all.n == some.n && all.ignored == some.ignored);
+    }
+    estc_offers_clear(&all);
+    estc_offers_clear(&some);
     return 0;
 }
