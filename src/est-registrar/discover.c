@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -54,12 +55,11 @@ static int links(void *arg, const char *host, const char *query, struct estc_buf
                         : is_any(config->address) ? NULL
                                                   : config->address;
     bool bare = named && strchr(named, ':'); /* an IPv6 address as the configuration has it */
-    _cleanup(freep) char *port =
-        text_format(config->port == ESTC_DEFAULT_PORT ? "" : ":%u", (unsigned)config->port);
-    _cleanup(freep) char *authority = port
-                                          ? text_format("coaps://%s%s%s%s", bare ? "[" : "",
-                                                        named ? named : host, bare ? "]" : "", port)
-                                          : NULL;
+    char port[sizeof(":65535")] = "";
+    if (config->port != ESTC_DEFAULT_PORT)
+        snprintf(port, sizeof(port), ":%u", (unsigned)(uint16_t)config->port);
+    _cleanup(freep) char *authority = text_format("coaps://%s%s%s%s", bare ? "[" : "",
+                                                  named ? named : host, bare ? "]" : "", port);
     return authority ? estc_server_links(d->server, authority, query, out) : -ENOMEM;
 }
 
