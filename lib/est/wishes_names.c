@@ -40,17 +40,6 @@ static char *part_text(const struct estc_name_wish *wish) {
     return type && value ? text_format("%s=%s", type, value) : NULL;
 }
 
-/* The same text, whatever string types it is written in. */
-static bool same_string(const ASN1_STRING *a, const ASN1_STRING *b) {
-    unsigned char *x = NULL, *y = NULL;
-    int x_len = ASN1_STRING_to_UTF8(&x, a), y_len = ASN1_STRING_to_UTF8(&y, b);
-    bool same = x_len >= 0 && x_len == y_len && memcmp(x, y, (size_t)x_len) == 0;
-    OPENSSL_free(x);
-    OPENSSL_free(y);
-    ossl_forget();
-    return same;
-}
-
 /* A subject whose parts are used up by wishes. */
 struct stock {
     const X509_NAME *name;        /* NULL: empty */
@@ -63,7 +52,7 @@ static int stock_find(const struct stock *stock, const struct estc_name_wish *wi
     for (int i = 0; i < n && i < ESTC_CSRATTRS_MAX; i++) {
         const X509_NAME_ENTRY *entry = X509_NAME_get_entry(stock->name, i);
         if (!stock->used[i] && OBJ_cmp(X509_NAME_ENTRY_get_object(entry), wish->type) == 0 &&
-            (!wish->value || same_string(X509_NAME_ENTRY_get_data(entry), wish->value)))
+            (!wish->value || name_same_text(X509_NAME_ENTRY_get_data(entry), wish->value)))
             return i;
     }
     return -1;
@@ -190,13 +179,6 @@ int wishes_follow_subject(const struct wishes_input *in, struct wishes_plan *pla
 
 /* --- subjectAltName --- */
 
-static bool has_name(const GENERAL_NAMES *names, const GENERAL_NAME *name) {
-    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++)
-        if (GENERAL_NAME_cmp(sk_GENERAL_NAME_value(names, i), (GENERAL_NAME *)(uintptr_t)name) == 0)
-            return true;
-    return false;
-}
-
 static bool is_open_address(const GENERAL_NAME *name) {
     return name->type == GEN_IPADD && ASN1_STRING_length(name->d.iPAddress) == 0;
 }
@@ -207,7 +189,7 @@ static bool is_open_directory(const GENERAL_NAME *name) {
 
 /* A copy of the name, unless there is one. */
 static int add_name(GENERAL_NAMES *names, const GENERAL_NAME *name) {
-    if (has_name(names, name))
+    if (san_has(names, name))
         return 0;
     _cleanup(general_name_freep) GENERAL_NAME *copy =
         GENERAL_NAME_dup((GENERAL_NAME *)(uintptr_t)name);
@@ -236,7 +218,7 @@ static int configured_names(const struct wishes_input *in, GENERAL_NAMES **out,
 static bool is_fulfilled(const GENERAL_NAMES *wished, const GENERAL_NAMES *ours) {
     for (int i = 0; i < sk_GENERAL_NAME_num(wished); i++) {
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(wished, i);
-        bool found = !is_open_address(name) && has_name(ours, name);
+        bool found = !is_open_address(name) && san_has(ours, name);
         for (int k = 0; is_open_address(name) && k < sk_GENERAL_NAME_num(ours); k++)
             found = found || sk_GENERAL_NAME_value(ours, k)->type == GEN_IPADD;
         if (!found)

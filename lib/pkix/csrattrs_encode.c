@@ -223,9 +223,9 @@ static void put_template(struct der_writer *w, const struct estc_csrattrs *attrs
 
 /* --- the whole --- */
 
-static bool is_nothing(const struct estc_csrattrs *attrs) {
-    return !attrs->challenge && !attrs->signature && !attrs->key.algorithm &&
-           attrs->name_count == 0 && attrs->extension_count == 0;
+bool estc_csrattrs_any(const struct estc_csrattrs *attrs) {
+    return attrs->challenge || attrs->signature || attrs->key.algorithm || attrs->name_count > 0 ||
+           attrs->extension_count > 0;
 }
 
 int estc_csrattrs_encode(const struct estc_csrattrs *attrs, enum estc_csrattrs_form form,
@@ -235,7 +235,7 @@ int estc_csrattrs_encode(const struct estc_csrattrs *attrs, enum estc_csrattrs_f
     size_t mark = der_mark(&w);
     if (form != ESTC_CSRATTRS_TEMPLATE)
         put_plain(&w, attrs);
-    if (form != ESTC_CSRATTRS_PLAIN && !is_nothing(attrs))
+    if (form != ESTC_CSRATTRS_PLAIN && estc_csrattrs_any(attrs))
         put_template(&w, attrs);
     der_end(&w, mark, DER_SEQUENCE);
     ossl_forget();

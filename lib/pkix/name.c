@@ -187,6 +187,16 @@ int estc_subject_parse(const char *text, X509_NAME **out, struct estc_error *err
     return 0;
 }
 
+bool name_same_text(const ASN1_STRING *a, const ASN1_STRING *b) {
+    unsigned char *x = NULL, *y = NULL;
+    int x_len = ASN1_STRING_to_UTF8(&x, a), y_len = ASN1_STRING_to_UTF8(&y, b);
+    bool same = x_len >= 0 && x_len == y_len && memcmp(x, y, (size_t)x_len) == 0;
+    OPENSSL_free(x);
+    OPENSSL_free(y);
+    ossl_forget();
+    return same;
+}
+
 char *name_clean_bio(BIO *mem) {
     char *data = NULL;
     long len = BIO_get_mem_data(mem, &data);

@@ -17,6 +17,12 @@ char *san_text(const GENERAL_NAME *name);
 /* The content of a BIO as clean, bounded text. */
 char *name_clean_bio(BIO *mem);
 
+/* Whether they are the same text, whatever string types it is written in. */
+bool name_same_text(const ASN1_STRING *a, const ASN1_STRING *b);
+
+/* Whether the name is one of names, which may be NULL. */
+bool san_has(const GENERAL_NAMES *names, const GENERAL_NAME *name);
+
 /* Whether parts of a subject are of this type: X.520's (2.5.4), and what estc_subject_parse()
  * knows. */
 bool name_is_type(const ASN1_OBJECT *type);

@@ -184,3 +184,10 @@ char *san_text(const GENERAL_NAME *name) {
         return text_format("other:?");
     }
 }
+
+bool san_has(const GENERAL_NAMES *names, const GENERAL_NAME *name) {
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++)
+        if (GENERAL_NAME_cmp(sk_GENERAL_NAME_value(names, i), (GENERAL_NAME *)(uintptr_t)name) == 0)
+            return true;
+    return false;
+}

@@ -15,6 +15,7 @@
 #include <estc/op.h>
 #include <estc/url.h>
 
+#include "attributes.h"
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "pattern.h"
@@ -98,6 +99,13 @@ static void judge_patterns(const struct config_rule *rule, struct conf_errors *e
     }
 }
 
+static void judge_attributes(const struct config_rule *rule, struct conf_errors *errors) {
+    struct estc_error err = {0};
+    _cleanup(estc_csrattrs_clear) struct estc_csrattrs attrs = {0};
+    if (attributes_of(rule, &attrs, &err))
+        conf_error(errors, &rule->origin, "%s", err.text);
+}
+
 static void judge_rule(const struct config *config, struct config_rule *rule,
                        struct conf_errors *errors) {
     struct estc_error err = {0};
@@ -115,6 +123,7 @@ static void judge_rule(const struct config *config, struct config_rule *rule,
     }
     judge_usages(rule, errors);
     judge_patterns(rule, errors);
+    judge_attributes(rule, errors);
 }
 
 static void judge_names(const struct config *config, struct conf_errors *errors) {

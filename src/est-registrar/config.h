@@ -27,6 +27,23 @@ enum config_approval {
     CONFIG_APPROVAL_ALWAYS,    /* all */
 };
 
+/* Which digest requests have to be signed with. */
+enum config_signature {
+    CONFIG_SIGNATURE_ANY,
+    CONFIG_SIGNATURE_SHA256,
+    CONFIG_SIGNATURE_SHA384,
+    CONFIG_SIGNATURE_SHA512,
+};
+
+/* What /att says to those whom a rule is for, besides what the rule demands anyhow. */
+struct config_attributes {
+    int form;          /* enum estc_csrattrs_form */
+    int signature;     /* enum config_signature */
+    char **subject;    /* "O=Example", or "serialNumber": left open */
+    char **extensions; /* "keyUsage=digitalSignature", or "extendedKeyUsage": left open */
+    int demand;        /* enum conf_bool: refuse requests that lack what is said here */
+};
+
 /* Who may authenticate a first enrolment. */
 struct config_client_ca {
     struct conf_origin origin; /* first: see conf_list */
@@ -68,9 +85,10 @@ struct config_rule {
     unsigned eku;                     /* the same as bits */
     int64_t lifetime;                 /* seconds; 0: the CA's */
     int pop;                          /* enum config_pop */
-    int approval;                     /* enum config_approval */
-    int64_t hold;                     /* seconds that a request may wait with its connection open */
-    int64_t retry_after;              /* seconds after which a device asks again */
+    struct config_attributes attributes;
+    int approval;        /* enum config_approval */
+    int64_t hold;        /* seconds that a request may wait with its connection open */
+    int64_t retry_after; /* seconds after which a device asks again */
 };
 
 struct config {

@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+#include <estc/csrattrs.h>
+
 #include "common/journal.h"
 
 #define NAME_MAX_BYTES 64
@@ -54,6 +56,41 @@ static const char *const approval_names[] = {
     NULL,
 };
 
+static const char *const form_names[] = {[ESTC_CSRATTRS_PLAIN] = "plain",
+                                         [ESTC_CSRATTRS_TEMPLATE] = "template",
+                                         [ESTC_CSRATTRS_BOTH] = "both",
+                                         NULL};
+static const char *const signature_names[] = {[CONFIG_SIGNATURE_ANY] = "any",
+                                              [CONFIG_SIGNATURE_SHA256] = "sha256",
+                                              [CONFIG_SIGNATURE_SHA384] = "sha384",
+                                              [CONFIG_SIGNATURE_SHA512] = "sha512",
+                                              NULL};
+
+#define AT(member) offsetof(struct config_rule, attributes.member)
+static const struct conf_key attributes_keys[] = {
+    {.name = "form",
+     .type = CONF_CHOICE,
+     .offset = AT(form),
+     .choices = form_names,
+     .fallback = "plain",
+     .help = "plain elements, a template, or both"},
+    {.name = "signature",
+     .type = CONF_CHOICE,
+     .offset = AT(signature),
+     .choices = signature_names,
+     .fallback = "any",
+     .help = "digest to sign requests with"},
+    PATTERNS("subject", subject, "parts of the subject, TYPE=VALUE or TYPE"),
+    PATTERNS("extensions", extensions, "extensions, NAME=VALUE or NAME"),
+    {.name = "demand",
+     .type = CONF_BOOL,
+     .offset = AT(demand),
+     .fallback = "false",
+     .help = "refuse requests that lack what is said here"},
+    {.name = NULL},
+};
+#undef AT
+
 #define AT(member) offsetof(struct config_rule, member)
 static const struct conf_key rule_keys[] = {
     {.name = "name",
@@ -99,6 +136,10 @@ static const struct conf_key rule_keys[] = {
      .choices = pop_names,
      .fallback = "optional",
      .help = "whether requests have to be bound to their connection"},
+    {.name = "attributes",
+     .type = CONF_GROUP,
+     .group = attributes_keys,
+     .help = "what clients are told that requests should have"},
     {.name = "approval",
      .type = CONF_CHOICE,
      .offset = AT(approval),

@@ -13,6 +13,7 @@
 #include <estc/cert.h>
 
 #include "approval.h"
+#include "attributes.h"
 #include "base/cleanup_ossl.h"
 #include "base/clock.h"
 #include "base/text.h"
@@ -58,20 +59,10 @@ static int unavailable(struct estc_error *err, int64_t *retry_after) {
     return estc_error_set(err, ESTC_E_TIMEOUT, "the CA cannot record anything now");
 }
 
-/* --- who asks --- */
-
-static const char *client_ca_of(const struct registrar *registrar, X509 *cert, int64_t now) {
-    for (size_t i = 0; i < registrar->config->client_cas.n; i++)
-        if (!estc_trust_verify(registrar->client_cas[i], cert, NULL, ESTC_PURPOSE_CLIENT, now, NULL,
-                               NULL))
-            return config_client_ca_at(registrar->config, i)->name;
-    return NULL;
-}
-
 /* --- the two ways in --- */
 
 static int judge_enroll(struct request *r, struct estc_error *err) {
-    const char *client_ca = client_ca_of(r->registrar, r->peer->cert, r->now);
+    const char *client_ca = registrar_client_ca(r->registrar, r->peer->cert, r->now);
     if (!client_ca)
         return estc_error_set(err, ESTC_E_REJECTED,
                               "/sen needs a birth certificate of a known client CA; a certificate "
@@ -279,6 +270,8 @@ static int decide(struct request *r, X509 **issued, int64_t *retry_after, struct
         rc = r->in->op == ESTC_OP_SREN ? judge_reenroll(r, retry_after, err) : judge_enroll(r, err);
     if (!rc)
         rc = policy_judge_pop(r->rule, r->in->pop, err);
+    if (!rc)
+        rc = attributes_judge(r->rule, r->in->op, r->in->csr, err);
     if (rc)
         return rc;
     rc = find_repeated(r, issued, err);

@@ -26,6 +26,14 @@ bool registrar_is_ours(const struct registrar *registrar, X509 *cert, int64_t no
     return !estc_trust_verify(registrar->own, cert, NULL, ESTC_PURPOSE_ANY, now, NULL, NULL);
 }
 
+const char *registrar_client_ca(const struct registrar *registrar, X509 *cert, int64_t now) {
+    for (size_t i = 0; i < registrar->config->client_cas.n; i++)
+        if (!estc_trust_verify(registrar->client_cas[i], cert, NULL, ESTC_PURPOSE_CLIENT, now, NULL,
+                               NULL))
+            return config_client_ca_at(registrar->config, i)->name;
+    return NULL;
+}
+
 int registrar_note_collected(struct registrar *registrar, const char *sha256, int64_t now,
                              struct ledger_entry *entry, struct estc_error *err) {
     struct ledger *ledger = registrar->ledger;
@@ -62,8 +70,10 @@ static bool op_issued(void *arg, const struct estc_peer *peer) {
     return registrar_is_ours(arg, peer->cert, clock_real());
 }
 
-const struct estc_server_ops registrar_ops = {
-    .cacerts = op_cacerts, .enroll = registrar_enroll, .issued = op_issued};
+const struct estc_server_ops registrar_ops = {.cacerts = op_cacerts,
+                                              .enroll = registrar_enroll,
+                                              .csrattrs = registrar_csrattrs,
+                                              .issued = op_issued};
 
 /* --- life --- */
 

@@ -16,6 +16,9 @@ struct registrar {
 /* Whether the certificate was issued by our CA. */
 bool registrar_is_ours(const struct registrar *registrar, X509 *cert, int64_t now);
 
+/* The name of the configured client CA that it leads to; NULL when there is none. */
+const char *registrar_client_ca(const struct registrar *registrar, X509 *cert, int64_t now);
+
 /* A certificate of ours that is shown has arrived: from now on its request is not repeated. *entry
  * is what the ledger says of it; -ENOENT when that is nothing. */
 int registrar_note_collected(struct registrar *registrar, const char *sha256, int64_t now,
@@ -24,3 +27,7 @@ int registrar_note_collected(struct registrar *registrar, const char *sha256, in
 /* estc_server_ops.enroll; arg is the registrar. */
 int registrar_enroll(void *arg, const struct estc_peer *peer, const struct estc_enroll_request *in,
                      X509 **issued, int64_t *retry_after, struct estc_error *err);
+
+/* estc_server_ops.csrattrs. */
+int registrar_csrattrs(void *arg, const struct estc_peer *peer, const char *label,
+                       struct estc_buf *der, struct estc_error *err);

@@ -78,6 +78,9 @@ enum estc_csrattrs_form {
 int estc_csrattrs_encode(const struct estc_csrattrs *attrs, enum estc_csrattrs_form form,
                          struct estc_buf *out, struct estc_error *err);
 
+/* Whether there is any wish; the others do not count. */
+bool estc_csrattrs_any(const struct estc_csrattrs *attrs);
+
 /* Whether the form loses no wish; ESTC_E_CONFIG with the wish in the text when it does. */
 int estc_csrattrs_can_say(const struct estc_csrattrs *attrs, enum estc_csrattrs_form form,
                           struct estc_error *err);
