@@ -223,8 +223,9 @@ int attributes_judge(const struct config_rule *rule, enum estc_op op, const X509
     if (rule->attributes.demand != CONF_TRUE)
         return 0;
     _cleanup(estc_csrattrs_clear) struct estc_csrattrs attrs = {0};
+    bool own_key = op == ESTC_OP_SEN || op == ESTC_OP_SREN; /* else the signature means nothing */
     int rc = attributes_of(rule, &attrs, err);
-    if (!rc)
+    if (!rc && own_key)
         rc = judge_signature(&attrs, csr, err);
     const X509_NAME *subject = X509_REQ_get_subject_name(csr);
     for (size_t i = 0; !rc && op != ESTC_OP_SREN && i < attrs.name_count; i++)

@@ -52,7 +52,7 @@ class Asked:
 
 
 def honest(asked):
-    if asked.op == "core":  # no discovery here
+    if asked.op in ("core", "att"):  # neither discovery nor wishes here
         return Answer(404, content_format=None)
     if asked.op == "crts":
         return Answer(205, pki.certs_only(asked.authority.cert))
