@@ -145,7 +145,7 @@ class Life(RegistrarCase):
         self.assertIn("another est-registrar works with it", self.second())
         self.enroll(pki.request(pki.new_key(), "gateway-1"))  # the first one serves on
 
-    def test_restart_keeps_what_counts_as_the_same(self):
+    def test_d06_restart_keeps_what_counts_as_the_same(self):
         key, renewed_key = pki.new_key(), pki.new_key()
         first_request = pki.request(key, "gateway-1")
         for number in (signal.SIGKILL, signal.SIGTERM):

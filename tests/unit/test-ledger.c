@@ -25,7 +25,7 @@ static void what_was_written_is_read(void **state) {
     assert_int_equal(b->ledger->ops->find(b->ledger, "C2", &out, NULL), -ENOENT);
 }
 
-static void the_same_request_is_every_part_of_it(void **state) {
+static void d06_the_same_request_is_every_part_of_it(void **state) {
     struct book *b = *state;
     const struct ledger_entry entry = sample();
     insert(b, &entry);
@@ -207,7 +207,7 @@ static void other_names_count_in_their_way(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         BOOK(what_was_written_is_read),
-        BOOK(the_same_request_is_every_part_of_it),
+        BOOK(d06_the_same_request_is_every_part_of_it),
         BOOK(a_used_certificate_is_not_sent_again),
         BOOK(a_live_name_has_one_holder),
         BOOK(a_serial_number_stands_once),

@@ -83,7 +83,7 @@ static void a_repetition_that_comes_late_is_none(void **state) {
     assert_int_not_equal(X509_cmp(first, other), 0);
 }
 
-static void a_renewal_that_is_repeated_is_the_same(void **state) {
+static void d06_a_renewal_that_is_repeated_is_the_same(void **state) {
     struct site *s = *state;
     _cleanup(pkey_freep) EVP_PKEY *key = support_key(), *next = support_key();
     _cleanup(x509_freep) X509 *first = enroll(s, key, "CN=gateway-1", NULL);
@@ -254,7 +254,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         SITED(other_names_are_another_request),
         SITED(a_repetition_that_comes_late_is_none),
-        SITED(a_renewal_that_is_repeated_is_the_same),
+        SITED(d06_a_renewal_that_is_repeated_is_the_same),
         SITED(a_revoked_certificate_renews_nothing),
         SITED(an_expired_or_foreign_certificate_renews_nothing),
         SITED(names_without_a_subject_have_a_holder_too),

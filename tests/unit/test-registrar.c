@@ -125,7 +125,7 @@ static void issued_certificates_lead_to_the_root(void **state) {
 }
 
 /* After a restart as well: a device that was killed before it had the answer asks again. */
-static void the_same_request_gets_the_same_certificate(void **state) {
+static void d06_the_same_request_gets_the_same_certificate(void **state) {
     struct site *s = *state;
     struct estc_error err = {0};
     _cleanup(pkey_freep) EVP_PKEY *key = support_key();
@@ -252,7 +252,7 @@ int main(void) {
         SITED(the_floor_holds),
         SITED(requested_extensions_are_dropped),
         SITED(issued_certificates_lead_to_the_root),
-        SITED(the_same_request_gets_the_same_certificate),
+        SITED(d06_the_same_request_gets_the_same_certificate),
         SITED(a_live_name_belongs_to_one_device),
         SITED(who_may_do_what),
         SITED(a_certificate_that_is_not_in_the_ledger_renews_nothing),
