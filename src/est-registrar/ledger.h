@@ -69,8 +69,8 @@ struct ledger_ops {
     int (*find_other_holder)(struct ledger *, const char *subject_id, const char *holder,
                              int64_t now, struct ledger_entry *, struct estc_error *);
     int (*find)(struct ledger *, const char *sha256, struct ledger_entry *, struct estc_error *);
-    /* On disk when it returns 0; not there at all otherwise. An approved request of the same kind
-     * has got its certificate with it. */
+    /* On disk when it returns 0; not there at all otherwise. A request of the same kind is approved
+     * and has got its certificate with it. */
     int (*insert)(struct ledger *, const struct ledger_entry *, struct estc_error *);
     /* Its holder has shown it to us. */
     int (*collected)(struct ledger *, const char *sha256, int64_t now, struct estc_error *);

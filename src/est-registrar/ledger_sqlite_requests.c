@@ -250,8 +250,8 @@ int ledger_sqlite_settle_request(const struct ledger_sqlite *l, const struct led
     const char *const texts[] = {e->authenticator, e->op,         e->label,
                                  e->names_id,      e->key_sha256, e->sha256};
     int rc = prepare(l,
-                     "UPDATE requests SET certificate = ?6 WHERE " KIND
-                     " AND state = 'approved' AND certificate = ''",
+                     "UPDATE requests SET certificate = ?6, state = 'approved' WHERE " KIND
+                     " AND certificate = ''",
                      &s, err);
     if (rc)
         return rc;

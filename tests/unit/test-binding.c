@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "coap/dtls.h"
+
 /* Answers with the binding that the server sees. */
 static void tell_binding(void *arg, const struct estc_peer *peer, const struct estc_request *q,
                          struct estc_response *r) {
@@ -55,6 +57,57 @@ static void p02_t08_both_ends_have_the_same_twelve_bytes(void **state) {
         estc_transport_free(t);
     }
     net_stop(&child);
+}
+
+/* --- resumed ---------------------------------------------------------------------------------- */
+
+/* Both ends in this process, over memory: what the two libraries do with it is the same. */
+static SSL_CTX *make_end(const SSL_METHOD *method, const struct net_id *id) {
+    SSL_CTX *ctx = SSL_CTX_new(method);
+    assert_true(ctx && SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION) &&
+                SSL_CTX_use_cert_and_key(ctx, id->cert, id->key, NULL, 1));
+    return ctx;
+}
+
+static void shake_hands(SSL_CTX *server_ctx, SSL_CTX *client_ctx, SSL_SESSION **session) {
+    SSL *server = SSL_new(server_ctx), *client = SSL_new(client_ctx);
+    BIO *here, *there;
+    assert_true(server && client && BIO_new_bio_pair(&here, 0, &there, 0));
+    SSL_set_bio(server, here, here);
+    SSL_set_bio(client, there, there);
+    SSL_set_accept_state(server);
+    SSL_set_connect_state(client);
+    if (*session)
+        assert_true(SSL_set_session(client, *session));
+    for (int i = 0; i < 10 && !(SSL_is_init_finished(server) && SSL_is_init_finished(client)); i++)
+        SSL_do_handshake(i % 2 ? server : client);
+    assert_int_equal(SSL_session_reused(client), *session != NULL);
+    unsigned char a[ESTC_BINDING_MAX], b[ESTC_BINDING_MAX], first[ESTC_BINDING_MAX];
+    assert_int_equal(dtls_binding(server, a), 12);
+    assert_int_equal(dtls_binding(client, b), 12);
+    assert_memory_equal(a, b, 12);
+    size_t len = *session ? SSL_get_finished(server, first, sizeof(first))
+                          : SSL_get_finished(client, first, sizeof(first));
+    assert_int_equal(len, 12);
+    assert_memory_equal(a, first, 12);
+    SSL_SESSION_free(*session);
+    *session = SSL_get1_session(client);
+    SSL_shutdown(client);
+    SSL_free(server);
+    SSL_free(client);
+}
+
+/* The first Finished is the client's in a full handshake, the server's in a resumed one. */
+static void p02_the_first_finished_of_either_kind_of_handshake(void **state) {
+    (void)state;
+    SSL_CTX *server = make_end(TLS_server_method(), &ends_pki.server);
+    SSL_CTX *client = make_end(TLS_client_method(), &ends_pki.client);
+    SSL_SESSION *session = NULL;
+    shake_hands(server, client, &session);
+    shake_hands(server, client, &session);
+    SSL_SESSION_free(session);
+    SSL_CTX_free(server);
+    SSL_CTX_free(client);
 }
 
 static void p08_a_bound_request_never_changes_the_connection(void **state) {
@@ -112,6 +165,7 @@ static void p10_no_binding_without_extended_master_secret(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(p02_t08_both_ends_have_the_same_twelve_bytes),
+        cmocka_unit_test(p02_the_first_finished_of_either_kind_of_handshake),
         cmocka_unit_test(p08_a_bound_request_never_changes_the_connection),
         cmocka_unit_test(p10_no_binding_without_extended_master_secret),
     };
