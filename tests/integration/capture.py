@@ -38,6 +38,7 @@ class Proxy:
         # Classic pcap, link type 228: raw IPv4.
         self.file.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 228))
         self.backs = {}
+        self.sizes = []  # of the datagrams, either way
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.front, selectors.EVENT_READ, None)
         self.stopping = False
@@ -45,6 +46,7 @@ class Proxy:
         self.thread.start()
 
     def record(self, source, target, data):
+        self.sizes.append(len(data))
         udp = struct.pack("!HHHH", source, target, 8 + len(data), 0) + data
         local = bytes([127, 0, 0, 1])
         ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0, local, local)

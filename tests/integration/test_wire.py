@@ -83,5 +83,33 @@ class Wire(harness.ClassSite):
                         "close_notify")
 
 
+class Cost(harness.ClassSite):
+    """What one enrolment costs on the wire: handshake, /crts and /sen."""
+
+    # block size -> at most so many datagrams and bytes of UDP payload
+    MOST = {64: (90, 8800), 256: (34, 6000), 1024: (22, 5200)}
+
+    @classmethod
+    def start(cls, site):
+        site.init_registrar("--device", "gateway-1")
+        site.start_registrar()
+
+    def test_m03_datagrams_and_bytes(self):
+        for size, (datagrams, octets) in self.MOST.items():
+            with self.subTest(block_size=size):
+                site = self.shared
+                proxy = capture.Proxy(site.port, site.dir / f"{size}.pcap")
+                self.addCleanup(proxy.close)
+                name = f"gw{size}"
+                site.write_config([site.identity(name, url=f"coaps://localhost:{proxy.port}",
+                                                 block_size=size)])
+                site.start_daemon()
+                site.wait_state(name, "valid")
+                site.daemon.stop()
+                print(f"# block size {size}: {len(proxy.sizes)} datagrams, {sum(proxy.sizes)} bytes")
+                self.assertLessEqual(len(proxy.sizes), datagrams)
+                self.assertLessEqual(sum(proxy.sizes), octets)
+
+
 if __name__ == "__main__":
     harness.main()
