@@ -67,12 +67,23 @@ static int check_owner(const char *path, const struct stat *st, struct estc_erro
     return 0;
 }
 
-int pem_read_key(const char *path, EVP_PKEY **out, struct estc_error *err) {
-    _cleanup(estc_buf_clear) struct estc_buf pem = {0};
+int pem_read_private(const char *path, struct estc_buf *out, struct estc_error *err) {
+    _cleanup(estc_buf_clear) struct estc_buf content = {0};
     struct stat st = {0};
-    int rc = read_pem(path, "private key", PEM_KEY_MAX, &pem, &st, err);
+    int rc = read_pem(path, "private key", PEM_KEY_MAX, &content, &st, err);
     if (!rc)
         rc = check_owner(path, &st, err);
+    if (rc)
+        return rc;
+    estc_buf_clear(out);
+    *out = content;
+    content = (struct estc_buf){0};
+    return 0;
+}
+
+int pem_read_key(const char *path, EVP_PKEY **out, struct estc_error *err) {
+    _cleanup(estc_buf_clear) struct estc_buf pem = {0};
+    int rc = pem_read_private(path, &pem, err);
     if (rc)
         return rc;
     return unfit_content(err, estc_key_from_pem(pem.data, pem.len, out, err), "private key", path);

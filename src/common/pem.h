@@ -5,15 +5,19 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#include <estc/buf.h>
 #include <estc/coaps.h>
 #include <estc/error.h>
 #include <estc/trust.h>
 
 /*
- * A private key that only its owner can read: the file belongs to us or to root and has no bits for
- * group and others, unless it lies in $CREDENTIALS_DIRECTORY. ESTC_E_CREDENTIAL otherwise, with
- * path, cause and remedy ("chmod 600 ...").
+ * A file of at most 64 KiB with a private key in it that only its owner can read: it belongs to us
+ * or to root and has no bits for group and others, unless it lies in $CREDENTIALS_DIRECTORY.
+ * ESTC_E_CREDENTIAL otherwise, with path, cause and remedy ("chmod 600 ...").
  */
+int pem_read_private(const char *path, struct estc_buf *out, struct estc_error *err);
+
+/* The key in it. */
 int pem_read_key(const char *path, EVP_PKEY **out, struct estc_error *err);
 
 /* A PEM file of certificates, at most 256 KiB. */

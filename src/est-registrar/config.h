@@ -105,6 +105,8 @@ struct config {
     char *server_certificate, *server_key;
     char *ca_certificate, *ca_key, *ca_chain; /* ca_chain: intermediates and root, for /crts */
     int64_t lifetime, backdate;               /* seconds */
+    int server_keys;                          /* enum conf_bool: /skg and /skc are there */
+    char *seal_secrets, *seal_certificates;   /* what keys are sealed with on their way, or NULL */
     int64_t repeat_window;                    /* seconds in which a request counts as repeated */
     int64_t max_body, max_sessions, idle_timeout, mtu, dtls_timeout;
     int log_level;               /* enum estc_log_level */

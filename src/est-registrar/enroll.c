@@ -13,30 +13,13 @@
 #include <estc/cert.h>
 
 #include "approval.h"
-#include "attributes.h"
 #include "base/cleanup_ossl.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "common/journal.h"
+#include "enroll_internal.h"
 #include "pkix/name.h"
 #include "policy.h"
-#include "registrar_internal.h"
-
-#define RETRY_STORAGE 30 /* seconds, when the ledger cannot be used */
-
-/* Everything that is known of one request; freed together. */
-struct request {
-    struct registrar *registrar;
-    const struct estc_peer *peer;
-    const struct estc_enroll_request *in;
-    int64_t now;
-    struct estc_cert_facts peer_facts;
-    GENERAL_NAMES *names;                               /* of what is asked for, like the rest */
-    char *subject, *subject_id, *names_id, *key_sha256; /* the first is for people */
-    char *holder;
-    const struct config_rule *rule;
-    bool repeated;
-};
 
 static void request_clear(struct request *r) {
     estc_cert_facts_clear(&r->peer_facts);
@@ -46,55 +29,11 @@ static void request_clear(struct request *r) {
     free(r->names_id);
     free(r->key_sha256);
     free(r->holder);
+    X509_REQ_free(r->made);
 }
 
 static int out_of_memory(struct estc_error *err) {
     return estc_error_set(err, -ENOMEM, "out of memory");
-}
-
-/* The ledger failed: nothing may be issued, and the device should come again. */
-static int unavailable(struct estc_error *err, int64_t *retry_after) {
-    journal_error("%s", err->text);
-    *retry_after = RETRY_STORAGE;
-    return estc_error_set(err, ESTC_E_TIMEOUT, "the CA cannot record anything now");
-}
-
-/* --- the two ways in --- */
-
-static int judge_enroll(struct request *r, struct estc_error *err) {
-    const char *client_ca = registrar_client_ca(r->registrar, r->peer->cert, r->now);
-    if (!client_ca)
-        return estc_error_set(err, ESTC_E_REJECTED,
-                              "/sen needs a birth certificate of a known client CA; a certificate "
-                              "issued here is renewed with /sren");
-    r->holder = strdup(r->peer_facts.sha256);
-    if (!r->holder)
-        return out_of_memory(err);
-    return policy_judge(r->registrar->config, client_ca, r->peer->cert, r->in->label, r->in->csr,
-                        &r->rule, err);
-}
-
-/* Names have been compared already (estc_reenroll_check). */
-static int judge_reenroll(struct request *r, int64_t *retry_after, struct estc_error *err) {
-    struct registrar *registrar = r->registrar;
-    if (!registrar_is_ours(registrar, r->peer->cert, r->now))
-        return estc_error_set(err, ESTC_E_REJECTED,
-                              "/sren needs a certificate that was issued here: enroll with /sen");
-    _cleanup(ledger_entry_clear) struct ledger_entry renewed = {0};
-    int rc = registrar_note_collected(registrar, r->peer_facts.sha256, r->now, &renewed, err);
-    if (rc == -ENOENT)
-        return estc_error_set(err, ESTC_E_REJECTED, "the client certificate is not in the ledger");
-    if (rc)
-        return unavailable(err, retry_after);
-    if (renewed.revoked_at)
-        return estc_error_set(err, ESTC_E_REJECTED, "the client certificate is revoked");
-    r->rule = config_rule_find(registrar->config, renewed.rule);
-    if (!r->rule)
-        return estc_error_set(err, ESTC_E_REJECTED,
-                              "rule '%s', which granted the certificate, is no longer there",
-                              renewed.rule);
-    r->holder = TAKE(renewed.holder);
-    return policy_judge_key(r->rule, r->in->csr, err);
 }
 
 /* --- the same request, or somebody else's name --- */
@@ -157,7 +96,7 @@ static char *names_text(const GENERAL_NAMES *names) {
 }
 
 static int approve(struct request *r, X509 **issued, int64_t *retry_after, struct estc_error *err) {
-    if (!approval_is_needed(r->rule, r->in->op == ESTC_OP_SREN))
+    if (!approval_is_needed(r->rule, r->renewal))
         return 0;
     _cleanup(freep) char *names = names_text(r->names);
     if (!names)
@@ -178,57 +117,6 @@ static int approve(struct request *r, X509 **issued, int64_t *retry_after, struc
     int rc = approval_judge(&approval, issued, retry_after, err);
     r->repeated = *issued;
     return rc;
-}
-
-/* --- issue and record --- */
-
-static int fill_entry(const struct request *r, X509 *cert, struct ledger_entry *out,
-                      struct estc_error *err) {
-    _cleanup(estc_cert_facts_clear) struct estc_cert_facts facts = {0};
-    int rc = estc_cert_facts_get(cert, &facts, err);
-    if (rc)
-        return rc;
-    unsigned char *der = NULL;
-    int len = i2d_X509(cert, &der);
-    *out = (struct ledger_entry){
-        .serial = strdup(facts.serial),
-        .sha256 = strdup(facts.sha256),
-        .subject_id = strdup(r->subject_id),
-        .names_id = strdup(r->names_id),
-        .subject = strdup(r->subject),
-        .key_sha256 = strdup(facts.key_sha256),
-        .holder = strdup(r->holder),
-        .authenticator = strdup(r->peer_facts.sha256),
-        .op = strdup(estc_op_info(r->in->op)->name),
-        .label = strdup(r->in->label),
-        .rule = strdup(r->rule->name),
-        .not_before = facts.not_before,
-        .not_after = facts.not_after,
-        .issued_at = r->now,
-    };
-    rc = len < 0 ? -ENOMEM : estc_buf_append(&out->der, der, (size_t)len);
-    OPENSSL_free(der);
-    if (rc || !out->serial || !out->sha256 || !out->subject_id || !out->names_id || !out->subject ||
-        !out->key_sha256 || !out->holder || !out->authenticator || !out->op || !out->label ||
-        !out->rule)
-        return out_of_memory(err);
-    return 0;
-}
-
-static int issue(struct request *r, X509 **issued, int64_t *retry_after, struct estc_error *err) {
-    struct registrar *registrar = r->registrar;
-    _cleanup(x509_freep) X509 *cert = NULL;
-    _cleanup(ledger_entry_clear) struct ledger_entry entry = {0};
-    int rc = ca_issue(registrar->ca, registrar->config, r->rule, r->in->csr, r->now, &cert, err);
-    if (!rc)
-        rc = fill_entry(r, cert, &entry, err);
-    if (rc)
-        return rc;
-    rc = registrar->ledger->ops->insert(registrar->ledger, &entry, err);
-    if (rc)
-        return unavailable(err, retry_after);
-    *issued = TAKE(cert);
-    return 0;
 }
 
 /* --- the operations --- */
@@ -267,26 +155,23 @@ static int describe(struct request *r, struct estc_error *err) {
 static int decide(struct request *r, X509 **issued, int64_t *retry_after, struct estc_error *err) {
     int rc = describe(r, err);
     if (!rc)
-        rc = r->in->op == ESTC_OP_SREN ? judge_reenroll(r, retry_after, err) : judge_enroll(r, err);
-    if (!rc)
-        rc = policy_judge_pop(r->rule, r->in->pop, err);
-    if (!rc)
-        rc = attributes_judge(r->rule, r->in->op, r->in->csr, err);
+        rc = enroll_judge(r, retry_after, err);
     if (rc)
         return rc;
     rc = find_repeated(r, issued, err);
     r->repeated = rc == 0;
-    if (rc == -ENOENT)
+    if (rc == -ENOENT) {
         rc = check_holder(r, err);
-    else if (!rc)
-        return 0;
-    if (!rc)
-        rc = approve(r, issued, retry_after, err);
+        if (!rc)
+            rc = approve(r, issued, retry_after, err);
+    }
+    if (!rc && r->generated)
+        rc = enroll_supersede(r, issued, err);
     if (rc == ESTC_E_REJECTED || rc == ESTC_E_PENDING || rc == -EINPROGRESS)
         return rc;
     if (rc)
-        return unavailable(err, retry_after);
-    return *issued ? 0 : issue(r, issued, retry_after, err);
+        return enroll_unavailable(err, retry_after);
+    return *issued ? 0 : enroll_issue(r, issued, retry_after, err);
 }
 
 static void log_decision(const struct request *r, int rc, X509 *issued,
@@ -312,11 +197,31 @@ static void log_decision(const struct request *r, int rc, X509 *issued,
                    r->rule->name, clock_text(facts.not_after, until));
 }
 
+/* Either operation, from beginning to end. */
+static int run(struct request *r, X509 **issued, int64_t *retry_after, struct estc_error *err) {
+    r->now = clock_real();
+    r->csr = r->in->csr;
+    int rc = decide(r, issued, retry_after, err);
+    log_decision(r, rc, rc ? NULL : *issued, err);
+    return rc;
+}
+
+int registrar_generate(void *arg, const struct estc_peer *peer,
+                       const struct estc_enroll_request *in, struct estc_generated *out,
+                       int64_t *retry_after, struct estc_error *err) {
+    _cleanup(estc_generated_clear) struct estc_generated made = {0};
+    _cleanup(request_clear) struct request r = {
+        .registrar = arg, .peer = peer, .in = in, .generated = &made};
+    int rc = run(&r, &made.cert, retry_after, err);
+    if (rc)
+        return rc;
+    *out = made;
+    made = (struct estc_generated){0};
+    return 0;
+}
+
 int registrar_enroll(void *arg, const struct estc_peer *peer, const struct estc_enroll_request *in,
                      X509 **issued, int64_t *retry_after, struct estc_error *err) {
-    _cleanup(request_clear) struct request r = {
-        .registrar = arg, .peer = peer, .in = in, .now = clock_real()};
-    int rc = decide(&r, issued, retry_after, err);
-    log_decision(&r, rc, rc ? NULL : *issued, err);
-    return rc;
+    _cleanup(request_clear) struct request r = {.registrar = arg, .peer = peer, .in = in};
+    return run(&r, issued, retry_after, err);
 }

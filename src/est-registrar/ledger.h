@@ -23,7 +23,8 @@ struct ledger_entry {
     char *subject_id;    /* whose it is: see ledger_subject_id() */
     char *names_id;      /* all its names, letter for letter: see ledger_names_id() */
     char *subject;       /* for people */
-    char *key_sha256;    /* of its SubjectPublicKeyInfo */
+    char *key_sha256;    /* of the SubjectPublicKeyInfo that it was asked for with: its own, except
+                            for /skg and /skc, where the CA has made another */
     char *holder;        /* the birth certificate at the beginning of its line */
     char *authenticator; /* the certificate that asked for it */
     char *op, *label, *rule;
@@ -72,6 +73,9 @@ struct ledger_ops {
     /* On disk when it returns 0; not there at all otherwise. A request of the same kind is approved
      * and has got its certificate with it. */
     int (*insert)(struct ledger *, const struct ledger_entry *, struct estc_error *);
+    /* Another one was issued in its place, since its key never arrived: from now on it counts as
+     * revoked. */
+    int (*supersede)(struct ledger *, const char *sha256, int64_t now, struct estc_error *);
     /* Its holder has shown it to us. */
     int (*collected)(struct ledger *, const char *sha256, int64_t now, struct estc_error *);
 

@@ -139,18 +139,32 @@ static int sqlite_insert(struct ledger *ledger, const struct ledger_entry *e,
     return ledger_sqlite_end(l, rc, err);
 }
 
-static int sqlite_collected(struct ledger *ledger, const char *sha256, int64_t now,
-                            struct estc_error *err) {
+/* One time of one certificate, where it is not set yet. */
+static int set_time(struct ledger *ledger, const char *sql, const char *sha256, int64_t now,
+                    struct estc_error *err) {
     struct ledger_sqlite *l = (struct ledger_sqlite *)ledger;
     _cleanup(ledger_sqlite_finalizep) sqlite3_stmt *s = NULL;
-    if (sqlite3_prepare_v2(l->db,
-                           "UPDATE certificates SET collected_at = ?2"
-                           " WHERE sha256 = ?1 AND collected_at = 0",
-                           -1, &s, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(l->db, sql, -1, &s, NULL) != SQLITE_OK)
         return ledger_sqlite_failed(l, err);
     sqlite3_bind_text(s, 1, sha256, -1, SQLITE_STATIC);
     sqlite3_bind_int64(s, 2, now);
     return sqlite3_step(s) == SQLITE_DONE ? 0 : ledger_sqlite_failed(l, err);
+}
+
+static int sqlite_collected(struct ledger *ledger, const char *sha256, int64_t now,
+                            struct estc_error *err) {
+    return set_time(ledger,
+                    "UPDATE certificates SET collected_at = ?2"
+                    " WHERE sha256 = ?1 AND collected_at = 0",
+                    sha256, now, err);
+}
+
+static int sqlite_supersede(struct ledger *ledger, const char *sha256, int64_t now,
+                            struct estc_error *err) {
+    return set_time(ledger,
+                    "UPDATE certificates SET revoked_at = ?2"
+                    " WHERE sha256 = ?1 AND revoked_at = 0",
+                    sha256, now, err);
 }
 
 static void sqlite_close(struct ledger *ledger) {
@@ -166,6 +180,7 @@ const struct ledger_ops ledger_sqlite_ops = {
     .find_other_holder = sqlite_find_other_holder,
     .find = sqlite_find,
     .insert = sqlite_insert,
+    .supersede = sqlite_supersede,
     .collected = sqlite_collected,
     .find_request = ledger_sqlite_find_request,
     .get_request = ledger_sqlite_get_request,

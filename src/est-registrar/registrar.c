@@ -75,6 +75,17 @@ const struct estc_server_ops registrar_ops = {.cacerts = op_cacerts,
                                               .csrattrs = registrar_csrattrs,
                                               .issued = op_issued};
 
+/* The same for who makes keys: an operation that is not there is not offered either. */
+static const struct estc_server_ops registrar_ops_with_keys = {.cacerts = op_cacerts,
+                                                               .enroll = registrar_enroll,
+                                                               .generate = registrar_generate,
+                                                               .csrattrs = registrar_csrattrs,
+                                                               .issued = op_issued};
+
+const struct estc_server_ops *registrar_server_ops(const struct registrar *registrar) {
+    return registrar->keygen ? &registrar_ops_with_keys : &registrar_ops;
+}
+
 /* --- life --- */
 
 struct registrar *registrar_close(struct registrar *registrar) {
@@ -86,6 +97,7 @@ struct registrar *registrar_close(struct registrar *registrar) {
     estc_trust_free(registrar->own);
     estc_trust_free(registrar->all);
     ledger_closep(&registrar->ledger);
+    keygen_close(registrar->keygen);
     ca_close(registrar->ca);
     free(registrar);
     return NULL;
@@ -127,6 +139,8 @@ int registrar_open(const struct config *config, struct registrar **out, struct e
     int rc = ca_open(config, &registrar->ca, err);
     if (!rc)
         rc = open_trust(registrar, err);
+    if (!rc && config->server_keys == CONF_TRUE)
+        rc = keygen_open(config, &registrar->keygen, err);
     if (!rc)
         rc = ledger_sqlite_open(config->ledger, &registrar->ledger, err);
     if (rc)

@@ -21,3 +21,5 @@ const struct estc_trust *registrar_client_trust(const struct registrar *registra
 
 /* For estc_server; arg is the registrar. */
 extern const struct estc_server_ops registrar_ops;
+/* Those, and /skg and /skc if the configuration wants them. */
+const struct estc_server_ops *registrar_server_ops(const struct registrar *registrar);

@@ -2,12 +2,14 @@
 /* Between the files of the registrar itself. */
 #pragma once
 
+#include "keygen.h"
 #include "registrar.h"
 
 struct registrar {
     const struct config *config;
     struct ca *ca;
     struct ledger *ledger;
+    struct keygen *keygen;          /* NULL: no keys are made here */
     struct estc_trust **client_cas; /* one for each of config->client_cas */
     struct estc_trust *own;         /* the issuing CA alone */
     struct estc_trust *all;
@@ -31,3 +33,8 @@ int registrar_enroll(void *arg, const struct estc_peer *peer, const struct estc_
 /* estc_server_ops.csrattrs. */
 int registrar_csrattrs(void *arg, const struct estc_peer *peer, const char *label,
                        struct estc_buf *der, struct estc_error *err);
+
+/* estc_server_ops.generate, with a keygen. */
+int registrar_generate(void *arg, const struct estc_peer *peer,
+                       const struct estc_enroll_request *in, struct estc_generated *out,
+                       int64_t *retry_after, struct estc_error *err);

@@ -29,6 +29,7 @@
 #include "control.h"
 #include "discover.h"
 #include "hold.h"
+#include "keygen.h"
 #include "registrar.h"
 
 /* --- who the registrar is --- */
@@ -162,7 +163,7 @@ static int open_all(const struct config *config, struct serving *s, struct estc_
     int rc = registrar_open(config, &s->registrar, err);
     if (!rc)
         rc = discover_labels(config, &s->labels);
-    s->server = (struct estc_server){.ops = &registrar_ops,
+    s->server = (struct estc_server){.ops = registrar_server_ops(s->registrar),
                                      .arg = s->registrar,
                                      .root = config->root,
                                      .labels = (const char *const *)s->labels};
@@ -214,13 +215,20 @@ static int check_own(const struct config *config, struct estc_error *err) {
     return read_own(config, &own, err);
 }
 
+static int check_keys(const struct config *config, struct estc_error *err) {
+    struct keygen *keygen = NULL;
+    int rc = config->server_keys == CONF_TRUE ? keygen_open(config, &keygen, err) : 0;
+    keygen_close(keygen);
+    return rc;
+}
+
 static int check_ledger(const struct config *config, struct estc_error *err) {
     return ledger_sqlite_check(config->ledger, err);
 }
 
 int serve_check(const struct config *config) {
     static int (*const checks[])(const struct config *config, struct estc_error *err) = {
-        check_own, check_ca, check_ledger, discover_check};
+        check_own, check_ca, check_keys, check_ledger, discover_check};
     unsigned faults = 0;
     struct estc_error err = {0};
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)

@@ -153,3 +153,29 @@ def parts(der):
         found.append(der[at:begin + length])
         at = begin + length
     return found
+
+
+def oid(dotted):
+    """An OBJECT IDENTIFIER, DER."""
+    first, second, *rest = (int(part) for part in dotted.split("."))
+    body = b""
+    for arc in (first * 40 + second, *rest):
+        septets = [arc & 0x7f]
+        while arc := arc >> 7:
+            septets.insert(0, arc & 0x7f | 0x80)
+        body += bytes(septets)
+    return tlv(0x06, body)
+
+
+def attribute(dotted, value):
+    """One attribute of a request with one value, DER."""
+    return tlv(0x30, oid(dotted), tlv(0x31, value))
+
+
+def request_with(key, common_name, *attributes):
+    """A DER PKCS#10 request by hand, with attributes that no builder knows."""
+    spki = key.public_key().public_bytes(DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    info = tlv(0x30, tlv(0x02, b"\x00"), name(common_name).public_bytes(), spki,
+               tlv(0xa0, *sorted(attributes)))
+    return tlv(0x30, info, tlv(0x30, oid("1.2.840.10045.4.3.2")),
+               tlv(0x03, b"\x00", key.sign(info, ec.ECDSA(hashes.SHA256()))))

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Between the files that decide on a request: enroll.c, enroll_judge.c, enroll_issue.c. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <openssl/x509v3.h>
+
+#include <estc/cert.h>
+
+#include "registrar_internal.h"
+
+/* Everything that is known of one request; freed together. */
+struct request {
+    struct registrar *registrar;
+    const struct estc_peer *peer;
+    const struct estc_enroll_request *in;
+    int64_t now;
+    struct estc_cert_facts peer_facts;
+    GENERAL_NAMES *names;                               /* of what is asked for, like the rest */
+    char *subject, *subject_id, *names_id, *key_sha256; /* the first is for people */
+    char *holder;
+    const struct config_rule *rule;
+    bool repeated, renewal;
+    const X509_REQ *csr; /* what is judged and issued for: in->csr, but for the two below */
+    /* /skg and /skc */
+    struct estc_generated *generated; /* NULL: another operation */
+    struct estc_seal seal;
+    X509_REQ *made; /* owned; csr points to it */
+};
+
+/* Of a request for a key: another one takes the place of what is judged and issued for. */
+void enroll_use(struct request *r, X509_REQ *made);
+
+/* Who asks, and may they: fills in rule and holder. ESTC_E_REJECTED and the like. */
+int enroll_judge(struct request *r, int64_t *retry_after, struct estc_error *err);
+
+/* Makes the certificate, and the key if that is asked for, and records it. */
+int enroll_issue(struct request *r, X509 **issued, int64_t *retry_after, struct estc_error *err);
+
+/*
+ * What was issued for a request for a key before (*issued, or NULL) went out with a key that is
+ * nowhere now: whoever asks again has not received it, and gets another. The older one is of no use
+ * to anybody, and *issued is NULL again.
+ */
+int enroll_supersede(struct request *r, X509 **issued, struct estc_error *err);
+
+/* The ledger failed: nothing may be issued, and the device should come again. */
+int enroll_unavailable(struct estc_error *err, int64_t *retry_after);

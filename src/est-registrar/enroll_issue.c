@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What has been granted: made, and written down before anybody sees it. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup_ossl.h"
+#include "common/journal.h"
+#include "enroll_internal.h"
+
+#define RETRY_STORAGE 30 /* seconds, when the ledger cannot be used */
+
+static int out_of_memory(struct estc_error *err) {
+    return estc_error_set(err, -ENOMEM, "out of memory");
+}
+
+int enroll_unavailable(struct estc_error *err, int64_t *retry_after) {
+    journal_error("%s", err->text);
+    *retry_after = RETRY_STORAGE;
+    return estc_error_set(err, ESTC_E_TIMEOUT, "the CA cannot record anything now");
+}
+
+void enroll_use(struct request *r, X509_REQ *made) {
+    X509_REQ_free(r->made);
+    r->csr = r->made = made;
+}
+
+static int fill_entry(const struct request *r, X509 *cert, struct ledger_entry *out,
+                      struct estc_error *err) {
+    _cleanup(estc_cert_facts_clear) struct estc_cert_facts facts = {0};
+    int rc = estc_cert_facts_get(cert, &facts, err);
+    if (rc)
+        return rc;
+    unsigned char *der = NULL;
+    int len = i2d_X509(cert, &der);
+    *out = (struct ledger_entry){
+        .serial = strdup(facts.serial),
+        .sha256 = strdup(facts.sha256),
+        .subject_id = strdup(r->subject_id),
+        .names_id = strdup(r->names_id),
+        .subject = strdup(r->subject),
+        .key_sha256 = strdup(r->key_sha256),
+        .holder = strdup(r->holder),
+        .authenticator = strdup(r->peer_facts.sha256),
+        .op = strdup(estc_op_info(r->in->op)->name),
+        .label = strdup(r->in->label),
+        .rule = strdup(r->rule->name),
+        .not_before = facts.not_before,
+        .not_after = facts.not_after,
+        .issued_at = r->now,
+    };
+    rc = len < 0 ? -ENOMEM : estc_buf_append(&out->der, der, (size_t)len);
+    OPENSSL_free(der);
+    if (rc || !out->serial || !out->sha256 || !out->subject_id || !out->names_id || !out->subject ||
+        !out->key_sha256 || !out->holder || !out->authenticator || !out->op || !out->label ||
+        !out->rule)
+        return out_of_memory(err);
+    return 0;
+}
+
+static int make_key(struct request *r, struct estc_error *err) {
+    X509_REQ *made = NULL;
+    int rc = keygen_make(r->registrar->keygen, r->in->seal, &r->seal, r->csr, &made,
+                         &r->generated->key, err);
+    if (!rc)
+        enroll_use(r, made);
+    return rc;
+}
+
+int enroll_issue(struct request *r, X509 **issued, int64_t *retry_after, struct estc_error *err) {
+    struct registrar *registrar = r->registrar;
+    _cleanup(x509_freep) X509 *cert = NULL;
+    _cleanup(ledger_entry_clear) struct ledger_entry entry = {0};
+    int rc = r->generated ? make_key(r, err) : 0;
+    if (!rc)
+        rc = ca_issue(registrar->ca, registrar->config, r->rule, r->csr, r->now, &cert, err);
+    if (!rc)
+        rc = fill_entry(r, cert, &entry, err);
+    if (rc)
+        return rc;
+    rc = registrar->ledger->ops->insert(registrar->ledger, &entry, err);
+    if (rc)
+        return enroll_unavailable(err, retry_after);
+    *issued = TAKE(cert);
+    return 0;
+}
+
+int enroll_supersede(struct request *r, X509 **issued, struct estc_error *err) {
+    _cleanup(x509_freep) X509 *older = TAKE(*issued);
+    _cleanup(estc_cert_facts_clear) struct estc_cert_facts facts = {0};
+    struct ledger *ledger = r->registrar->ledger;
+    r->repeated = false;
+    if (!older)
+        return 0;
+    int rc = estc_cert_facts_get(older, &facts, err);
+    if (!rc)
+        rc = ledger->ops->supersede(ledger, facts.sha256, r->now, err);
+    if (!rc)
+        journal_notice("%s from %s for '%s': asked again; %s is superseded",
+                       estc_op_info(r->in->op)->name, r->peer->address, r->subject, facts.serial);
+    return rc;
+}
