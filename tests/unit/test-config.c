@@ -7,6 +7,7 @@
 #include <estc/log.h>
 
 #include "common/journal.h"
+#include "est/wishes.h"
 #include "estcd/config.h"
 
 static struct config *load(struct conf_place *c, const char *text) {
@@ -120,6 +121,40 @@ static void what_an_identity_says_wins(void **state) {
     assert_int_equal(i->renew_at, 700);
     assert_int_equal(i->allow_rsa_server, CONF_FALSE);
     config_free(config);
+}
+
+static void a14_only_harmless_wishes_are_obeyed_unless_said(void **state) {
+    struct conf_place *c = *state;
+    static const struct {
+        const char *text;
+        unsigned kinds;
+    } rows[] = {
+        {"", WISHES_BIT(WISHES_KEY) | WISHES_BIT(WISHES_SIGNATURE) | WISHES_BIT(WISHES_POP)},
+        {"obey = \"none\";", 0},
+        {"obey = [ \"names\" ];", WISHES_BIT(WISHES_NAMES)},
+        {"obey = ( \"extensions\", \"key\" );",
+         WISHES_BIT(WISHES_EXTENSIONS) | WISHES_BIT(WISHES_KEY)},
+    };
+    char text[1024];
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        snprintf(text, sizeof(text), ONE("subject = \"CN=gw\"; %s"), rows[i].text);
+        struct config *config = load_good(c, text);
+        assert_int_equal(config_at(config, 0)->obey_kinds, rows[i].kinds);
+        config_free(config);
+    }
+    /* Said once for all, and otherwise by one of them. */
+    struct config *config =
+        load_good(c, "defaults = { " COMMON " subject = \"CN=all\"; obey = \"names\"; };\n"
+                     "identities = ( { id = \"a\"; }, { id = \"b\"; obey = \"none\"; } );\n");
+    assert_int_equal(config_find(config, "a")->obey_kinds, WISHES_BIT(WISHES_NAMES));
+    assert_int_equal(config_find(config, "b")->obey_kinds, 0);
+    config_free(config);
+    static const char *const bad[] = {"obey = \"everything\";", "obey = [ \"none\", \"key\" ];"};
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(text, sizeof(text), ONE("subject = \"CN=gw\"; %s"), bad[i]);
+        assert_null(load(c, text));
+        assert_non_null(strstr(c->errors.lines[0], "obey: '"));
+    }
 }
 
 static void key_types_are_the_librarys(void **state) {
@@ -429,6 +464,7 @@ int main(void) {
         WITH_FILES(an_empty_file_is_a_configuration),
         WITH_FILES(an_identity_inherits_what_it_does_not_say),
         WITH_FILES(what_an_identity_says_wins),
+        WITH_FILES(a14_only_harmless_wishes_are_obeyed_unless_said),
         WITH_FILES(key_types_are_the_librarys),
         WITH_FILES(identities_are_sorted_and_found),
         WITH_FILES(conf_d_adds_identities_and_replaces_keys),
