@@ -36,6 +36,10 @@ class Judge(harness.ClassSite):
     def start(cls, site):
         cls.pcap, cls.secrets = site.dir / "wire.pcap", site.dir / "secrets.txt"
         site.init_registrar("--device", "gateway-1")
+        conf = site.site / "est-registrar.conf"
+        conf.write_text(conf.read_text().replace(
+            'name = "devices";', 'name = "devices"; key_types = [ "p256" ]; attributes = { '
+            'signature = "sha256"; extensions = [ "keyUsage=critical,digitalSignature" ]; };', 1))
         site.start_registrar(env={**harness.preload("keylog"), "ESTC_TEST_KEYLOG": str(cls.secrets)})
         cls.proxy = capture.Proxy(site.port, cls.pcap)
         cls.addClassCleanup(cls.proxy.close)
@@ -150,6 +154,29 @@ class Judge(harness.ClassSite):
 
     def test_f07_r06_refusals_say_why(self):
         self.assertIn("4.06 content format", self.ask(f"{EST}/crts", "-A", "60")[1])
+
+    def test_a02_a04_a06_a07_f05_att(self):
+        """The curve, the signature and one list of extensions, as openssl reads them."""
+        for accept in ((), ("-A", "285")):
+            lines = asn1(self.ask(f"{EST}/att", *accept)[0])
+            self.assertEqual(lines[0][:2], (0, "SEQUENCE"))
+            found = [line[2] for line in lines if line[1] == "OBJECT"]
+            self.assertEqual(sorted(found), sorted([
+                "id-ecPublicKey", "prime256v1", "Extension Request", "X509v3 Key Usage",
+                "ecdsa-with-SHA256"]))
+            at = lines.index((2, "OBJECT", "Extension Request"))
+            self.assertEqual([line[:2] for line in lines[at + 1:at + 4]],
+                             [(2, "SET"), (3, "SEQUENCE"), (4, "SEQUENCE")])
+            at = lines.index((2, "OBJECT", "id-ecPublicKey"))
+            self.assertEqual(lines[at + 1:at + 3],
+                             [(2, "SET", None), (3, "OBJECT", "prime256v1")])
+
+    def test_u07_u08_discovery(self):
+        answer, _ = self.ask("/.well-known/core?rt=ace.est*")
+        links = dict(re.findall(r"<([^>]*)>;([^,]*)", answer.read_text()))
+        for name, formats in (("crts", '"281 287"'), ("sen", '"281 287"'), ("sren", '"281 287"'),
+                              ("att", "285")):
+            self.assertEqual(links[f"{EST}/{name}"], f'rt="ace.est.{name}";ct={formats}')
 
     def test_e14_a_ca_is_never_asked_into_being(self):
         """What the rule does not allow is dropped, and never turned round (RFC 5272 section 3.1)."""
