@@ -31,12 +31,16 @@ static void attempt_clear(struct attempt *a) {
     wishes_plan_clear(&a->wishes);
     sk_X509_pop_free(a->chain, X509_free);
     store_pending_clear(&a->pending);
+    estc_client_free(a->client);
+    estc_transport_free(a->transport); /* before the anchors that it looks at */
     sk_X509_pop_free(a->intermediates, X509_free);
     estc_trust_free(a->anchors);
-    estc_client_free(a->client);
-    estc_transport_free(a->transport);
-    X509_free(a->renewed);
+    estc_trust_free(a->earlier);
+    estc_trust_free(a->designated);
+    store_trust_clear(&a->held);
     estc_trust_free(a->trust);
+    free(a->configured);
+    X509_free(a->renewed);
     pem_credentials_clear(&a->credentials);
     store_close(a->store);
 }

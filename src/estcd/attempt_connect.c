@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The first half of an attempt: the identity's folder, who we are, the server, and whom its CA is
- * made of. Writes nothing but the clean-up of what belongs to another question.
+ * made of. Writes the anchors of the CA, and cleans up what belongs to another question.
  */
 #include "attempt_internal.h"
 
@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "base/cleanup_ossl.h"
-#include "base/clock.h"
 #include "base/text.h"
 #include "common/journal.h"
 #include "common/pem.h"
@@ -76,20 +75,21 @@ int attempt_credentials(struct attempt *a, char **detail, struct estc_error *err
                  : pem_read_credentials(a->identity->birth_certificate, a->identity->birth_key,
                                         &a->credentials, err);
     if (!rc)
-        rc = pem_read_trust(a->identity->trust, &a->trust, err);
+        rc = attempt_load_trust(a, err);
     if (rc)
         return rc;
     *detail = estc_name_text(X509_get_subject_name(a->credentials.cert));
     return *detail ? 0 : out_of_memory(err);
 }
 
-int attempt_reach(struct attempt *a, char **detail, struct estc_error *err) {
+static struct estc_coaps_options way(const struct attempt *a) {
     const struct config_identity *i = a->identity;
-    const struct estc_coaps_options options = {
+    return (struct estc_coaps_options){
         .host = i->url_parts.host,
         .port = i->url_parts.port,
         .credentials = a->credentials,
         .trust = a->trust,
+        .explicit_trust = attempt_explicit(a),
         .allow_rsa_server = i->allow_rsa_server == CONF_TRUE,
         .block_size = (unsigned)i->block_size,
         .max_body = (size_t)i->max_body,
@@ -99,17 +99,26 @@ int attempt_reach(struct attempt *a, char **detail, struct estc_error *err) {
         .source = i->source,
         .interface = i->interface,
     };
-    int rc = estc_coaps_new(&options, &a->transport, err);
-    if (rc)
-        return rc;
-    const struct estc_client_options client = {
-        .transport = a->transport,
+}
+
+int attempt_reach(struct attempt *a, char **detail, struct estc_error *err) {
+    const struct config_identity *i = a->identity;
+    struct estc_client_options client = {
         .root = i->url_parts.root,
         .label = i->label,
         .discover = !i->url_parts.has_root,
         .host = i->url_parts.host,
         .port = i->url_parts.port,
     };
+    struct estc_coaps_options options = way(a);
+    int rc = attempt_bootstrap(a, &options, &client, err);
+    if (rc)
+        return rc;
+    options.explicit_trust = attempt_explicit(a);
+    rc = estc_coaps_new(&options, &a->transport, err);
+    if (rc)
+        return rc;
+    client.transport = a->transport;
     rc = estc_client_new(&client, &a->client, err);
     if (!rc)
         rc = estc_client_connect(a->client, &a->wait, err);
@@ -123,8 +132,7 @@ int attempt_cacerts(struct attempt *a, char **detail, struct estc_error *err) {
     _cleanup(sk_x509_freep) STACK_OF(X509) *received = NULL;
     int rc = estc_client_cacerts(a->client, &a->wait, &received, err);
     if (!rc)
-        rc = estc_cacerts_accept(received, a->trust, clock_real(), &a->anchors, &a->intermediates,
-                                 err);
+        rc = attempt_take_trust(a, received, err);
     if (rc)
         return rc;
     *detail = text_format("%d", sk_X509_num(received));

@@ -22,11 +22,15 @@ struct attempt {
 
     struct store *store;
     struct estc_credentials credentials; /* who we are in the handshake */
-    struct estc_trust *trust;            /* for the server */
+    struct estc_trust *trust;            /* implicit anchors for the server, or NULL */
+    char *configured;                    /* digest of what the configuration trusts */
+    struct store_trust held;             /* explicit anchors that were there; or empty */
+    struct estc_trust *designated;       /* explicit anchors by configuration or fingerprint */
     X509 *renewed;                       /* the certificate to renew, for /sren */
     struct estc_transport *transport;
     struct estc_client *client;
-    struct estc_trust *anchors;     /* of the EST CA */
+    struct estc_trust *anchors;     /* of the EST CA, by this attempt's /crts */
+    struct estc_trust *earlier;     /* the ones before, if there were two answers */
     STACK_OF(X509) * intermediates; /* the same */
     struct store_pending pending;
     struct wishes_plan wishes; /* what of the server's wishes goes into the request */
@@ -51,6 +55,17 @@ ATTEMPT_STEP(attempt_enroll); /* attempt_issue.c */
 ATTEMPT_STEP(attempt_check);
 ATTEMPT_STEP(attempt_commit);
 #undef ATTEMPT_STEP
+
+/* Who may vouch for the server: fills in trust, held and designated. attempt_trust.c */
+int attempt_load_trust(struct attempt *a, struct estc_error *err);
+/* The explicit anchors to begin with, or NULL. */
+const struct estc_trust *attempt_explicit(const struct attempt *a);
+/* Without any explicit ones, and with a fingerprint: asks whoever answers for a CA certificate that
+ * has it. `options` and `client` are those of the connection that comes after. */
+int attempt_bootstrap(struct attempt *a, const struct estc_coaps_options *options,
+                      const struct estc_client_options *client, struct estc_error *err);
+/* A /crts answer: anchors and intermediates, in force from now on if the server passes by them. */
+int attempt_take_trust(struct attempt *a, const STACK_OF(X509) * received, struct estc_error *err);
 
 /* Whether the pending request is bound to a connection, which is gone by now: it has to be built
  * again, with the same key (RFC 7030 section 3.5). */

@@ -46,12 +46,26 @@ int attempt_enroll(struct attempt *a, char **detail, struct estc_error *err) {
     return *detail ? 0 : out_of_memory(err);
 }
 
+/* The CA may have got a new key between /crts and the enrolment: one look at /crts more decides. */
+static int check_chain(struct attempt *a, STACK_OF(X509) * *chain, struct estc_error *err) {
+    int rc = estc_trust_verify(a->anchors, a->issued, a->intermediates, ESTC_PURPOSE_ANY,
+                               clock_real(), chain, err);
+    if (rc != ESTC_E_UNTRUSTED)
+        return rc;
+    _cleanup(sk_x509_freep) STACK_OF(X509) *received = NULL;
+    struct estc_error why = {0};
+    if (estc_client_cacerts(a->client, &a->wait, &received, &why) ||
+        attempt_take_trust(a, received, &why))
+        return rc;
+    return estc_trust_verify(a->anchors, a->issued, a->intermediates, ESTC_PURPOSE_ANY,
+                             clock_real(), chain, err);
+}
+
 /* Chain, dates and key, before anything that works is replaced. */
 int attempt_check(struct attempt *a, char **detail, struct estc_error *err) {
     (void)detail;
     _cleanup(sk_x509_freep) STACK_OF(X509) *chain = NULL;
-    int rc = estc_trust_verify(a->anchors, a->issued, a->intermediates, ESTC_PURPOSE_ANY,
-                               clock_real(), &chain, err);
+    int rc = check_chain(a, &chain, err);
     if (rc)
         return estc_error_prefix(err, "the issued certificate");
     if (!estc_cert_has_key(a->issued, a->pending.key))

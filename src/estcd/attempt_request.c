@@ -20,18 +20,26 @@ static int out_of_memory(struct estc_error *err) {
     return estc_error_set(err, -ENOMEM, "out of memory");
 }
 
+/* Renews the certificate and not the key (RFC 7030 section 4.2.2). */
+static int keep_key(struct attempt *a, struct estc_error *err) {
+    if (!EVP_PKEY_up_ref(a->credentials.key))
+        return out_of_memory(err);
+    a->pending.key = a->credentials.key;
+    return 0;
+}
+
 int attempt_key(struct attempt *a, char **detail, struct estc_error *err) {
     if (a->pending.key) {
         *detail = strdup("from an earlier attempt");
         return *detail ? 0 : out_of_memory(err);
     }
-    enum estc_key_type type = a->wishes.key_type;
-    int rc = estc_key_generate(type, &a->pending.key, err);
+    bool keep = a->op == ESTC_OP_SREN && a->identity->rekey == CONF_FALSE;
+    int rc = keep ? keep_key(a, err) : estc_key_generate(a->wishes.key_type, &a->pending.key, err);
     if (rc)
         return rc;
     a->pending.op = a->op;
     a->pending.request_digest = strdup(a->identity->request_digest);
-    *detail = strdup(estc_key_type_name(type));
+    *detail = strdup(keep ? "as before" : estc_key_type_name(a->wishes.key_type));
     if (!a->pending.request_digest || !*detail)
         return out_of_memory(err);
     return store_save_pending(a->store, &a->pending, err);

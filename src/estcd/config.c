@@ -17,6 +17,7 @@
 
 #include <estc/csr.h>
 #include <estc/op.h>
+#include <estc/trust.h>
 
 #include "base/cleanup_ossl.h"
 #include "base/text.h"
@@ -47,6 +48,7 @@ static void inherit_number(int64_t *own, int64_t from) {
 
 /* From "defaults", which holds what is built in where the file says nothing. */
 static int inherit(struct config_identity *i, const struct config_identity *d) {
+    bool has_trust = i->trust; /* of its own */
     struct {
         char **own;
         const char *from;
@@ -55,7 +57,7 @@ static int inherit(struct config_identity *i, const struct config_identity *d) {
         {&i->label, d->label},
         {&i->birth_certificate, d->birth_certificate},
         {&i->birth_key, d->birth_key},
-        {&i->trust, d->trust},
+        {&i->trust, i->fingerprint ? NULL : d->trust},
         {&i->subject, d->subject},
         {&i->source, d->source},
         {&i->interface, d->interface},
@@ -74,12 +76,18 @@ static int inherit(struct config_identity *i, const struct config_identity *d) {
     inherit_number(&i->mtu, d->mtu);
     inherit_number(&i->dtls_timeout, d->dtls_timeout);
     inherit_number(&i->ack_timeout, d->ack_timeout);
+    if (!has_trust && inherit_text(&i->fingerprint, d->fingerprint))
+        return -ENOMEM;
     if (i->allow_rsa_server == CONF_UNSAID)
         i->allow_rsa_server = d->allow_rsa_server;
+    if (i->rekey == CONF_UNSAID)
+        i->rekey = d->rekey;
     if (i->key_type == 0)
         i->key_type = d->key_type;
     if (i->pop == 0)
         i->pop = d->pop;
+    if (i->implicit_trust == 0)
+        i->implicit_trust = d->implicit_trust;
     return 0;
 }
 
@@ -157,15 +165,26 @@ static void judge_obey(struct config_identity *i, struct conf_errors *errors) {
     }
 }
 
+static void judge_trust(const struct config_identity *i, struct conf_errors *errors) {
+    const char *id = spoken_id(i);
+    struct estc_fingerprint fingerprint;
+    struct estc_error err = {0};
+    if (!i->trust && !i->fingerprint)
+        conf_error(errors, &i->origin,
+                   "%s: no trust named: add trust = \"FILE\" with the anchors for the server's "
+                   "certificate, or the fingerprint of the CA's root",
+                   id);
+    if (i->trust && i->fingerprint)
+        conf_error(errors, &i->origin, "%s: trust and fingerprint: name one of them", id);
+    if (i->fingerprint && estc_fingerprint_parse(i->fingerprint, &fingerprint, &err))
+        conf_error(errors, &i->origin, "%s: fingerprint: %s", id, err.text);
+}
+
 static void judge(struct config_identity *i, struct conf_errors *errors) {
     const char *id = spoken_id(i);
     judge_server(i, errors);
     judge_way(i, errors);
-    if (!i->trust)
-        conf_error(errors, &i->origin,
-                   "%s: no trust named: add trust = \"FILE\" with the anchors for the server's "
-                   "certificate",
-                   id);
+    judge_trust(i, errors);
     if (!i->birth_certificate || !i->birth_key)
         conf_error(errors, &i->origin,
                    "%s: no birth credential: add birth = { certificate = \"FILE\"; key = "
@@ -253,6 +272,7 @@ static int complete(struct config *config, struct conf_errors *errors) {
         judge(i, errors);
         i->key_type--; /* from "said, and which" to enum estc_key_type */
         i->pop--;      /* the same, to enum config_pop */
+        i->implicit_trust--;
         if (make_digest(i))
             return -ENOMEM;
     }

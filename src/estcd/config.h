@@ -24,6 +24,13 @@ enum config_pop {
     CONFIG_POP_NEVER,
 };
 
+/* When the anchors of `trust` vouch for a server by its name. */
+enum config_implicit {
+    CONFIG_IMPLICIT_BOOTSTRAP, /* until the server has sent its CA certificates */
+    CONFIG_IMPLICIT_ALWAYS,    /* besides those, for ever */
+    CONFIG_IMPLICIT_NEVER,     /* never: they are explicit anchors themselves */
+};
+
 struct config_identity {
     struct conf_origin origin; /* first: see conf_list */
     char *id;                  /* a plain file name: [A-Za-z0-9._-], not starting with "." or "-",
@@ -32,12 +39,15 @@ struct config_identity {
     struct estc_url url_parts;
     char *label;                         /* NULL: none */
     char *birth_certificate, *birth_key; /* PEM paths */
-    char *trust;                         /* PEM path */
+    char *trust;                         /* PEM path; or NULL, and the next one: */
+    char *fingerprint;                   /* of the CA's root, "SHA256:..." */
+    int implicit_trust;                  /* enum config_implicit */
     char *subject;                       /* RFC 4514; NULL: empty */
     char **subject_alt_names;            /* NULL-ended, or NULL */
     int key_type;                        /* enum estc_key_type */
     char **obey;                         /* kinds of a server's wishes, NULL-ended; or NULL */
     unsigned obey_kinds;                 /* the same as WISHES_BIT()s */
+    int rekey;                           /* enum conf_bool: a renewal brings a new key */
     int64_t renew_at;                    /* per mille of the issued lifetime, 100..950 */
     int64_t attempt_timeout;             /* seconds one attempt may take */
     int64_t pending_timeout;             /* seconds a CA may take to decide */

@@ -10,6 +10,7 @@
 
 #define TEXT_MAX 1024
 
+static const char *const implicit_names[] = {"bootstrap", "always", "never", NULL};
 static const char *const key_type_names[] = {"p256", "p384", "rsa2048", "rsa3072", "rsa4096", NULL};
 
 static const char *const pop_names[] = {
@@ -59,6 +60,19 @@ static const struct conf_key birth_keys[] = {
          .offset = AT(trust),                                                          \
          .min = 1,                                                                     \
          .help = "PEM file: anchors for the server's certificate"},                    \
+        {.name = "fingerprint",                                                        \
+         .type = CONF_STRING,                                                          \
+         .offset = AT(fingerprint),                                                    \
+         .min = 1,                                                                     \
+         .max = 255,                                                                   \
+         .help = "of the CA's root, instead of trust: \"SHA256:...\""},                \
+        {.name = "implicit_trust",                                                     \
+         .type = CONF_CHOICE,                                                          \
+         .offset = AT(implicit_trust),                                                 \
+         FALLBACK("bootstrap"),                                                        \
+         .min = 1,                                                                     \
+         .choices = implicit_names,                                                    \
+         .help = "when the anchors of trust vouch for a server"},                      \
         {.name = "subject",                                                            \
          .type = CONF_STRING,                                                          \
          .offset = AT(subject),                                                        \
@@ -77,6 +91,11 @@ static const struct conf_key birth_keys[] = {
          .min = 1,                                                                     \
          .choices = key_type_names,                                                    \
          .help = "kind of the new key"},                                               \
+        {.name = "rekey",                                                              \
+         .type = CONF_BOOL,                                                            \
+         .offset = AT(rekey),                                                          \
+         FALLBACK("true"),                                                             \
+         .help = "whether a renewal brings a new key"},                                \
         {.name = "obey",                                                               \
          .type = CONF_STRINGS,                                                         \
          .offset = AT(obey),                                                           \

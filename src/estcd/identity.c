@@ -100,7 +100,7 @@ int identity_check_files(const struct config_identity *config, struct estc_error
     struct estc_credentials credentials = {0};
     struct estc_trust *trust = NULL;
     int rc = pem_read_credentials(config->birth_certificate, config->birth_key, &credentials, err);
-    if (!rc)
+    if (!rc && config->trust)
         rc = pem_read_trust(config->trust, &trust, err);
     estc_trust_free(trust);
     pem_credentials_clear(&credentials);

@@ -27,7 +27,8 @@ static char **watched_paths(const struct member *member) {
     char **paths = NULL;
     const char *const named[] = {config->birth_certificate, config->birth_key, config->trust};
     for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++)
-        text_list_add(&paths, named[i]);
+        if (named[i])
+            text_list_add(&paths, named[i]);
     if (!member->identity.store_unfit)
         return paths;
     _cleanup(freep) char *current = text_format("%s/identities/%s/current", state, config->id);

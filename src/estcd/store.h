@@ -8,6 +8,8 @@
  *   STATE/identities/ID/pending/request.json   {op, request_digest, csr (base64), retry_at}
  *   STATE/identities/ID/generations/N/{key,cert,chain,fullchain,cacerts,combined}.pem, facts.json
  *   STATE/identities/ID/current -> generations/N
+ *   STATE/identities/ID/trust/generations/N/{anchors,helpers}.pem, trust.json
+ *   STATE/identities/ID/trust/current -> generations/N      the explicit anchors, from /crts
  *   STATE/identities/ID/attempts.json     the manager's: failures in a row, last result, back-off
  *
  * One rename of `current` switches key and certificate together. A generation is written under a
@@ -28,6 +30,7 @@
 #include <estc/op.h>
 
 #include "facts.h"
+#include "trustfacts.h"
 
 #define STORE_FORMAT 1
 
@@ -41,6 +44,10 @@ int store_prepare(const char *state_directory, struct estc_error *err);
  * key.pem is readable by others, facts unreadable. */
 int store_load_facts(const char *state_directory, const char *id, struct facts *out,
                      struct estc_error *err);
+
+/* The same for the explicit anchors. */
+int store_load_trust_facts(const char *state_directory, const char *id, struct trust_facts *out,
+                           struct estc_error *err);
 
 struct store_attempts {
     unsigned failures;     /* in a row */
@@ -79,6 +86,18 @@ struct store_current {
 /* -ENOENT: none. ESTC_E_CREDENTIAL: there, but unfit (key and certificate do not match, ...). */
 int store_load_current(struct store *store, struct store_current *out, struct estc_error *err);
 void store_current_clear(struct store_current *current);
+
+/* The explicit anchors. */
+struct store_trust {
+    struct estc_trust *trust;
+    struct trust_facts facts;
+};
+/* -ENOENT: none. ESTC_E_CREDENTIAL: there, but unfit. */
+int store_load_trust(struct store *store, struct store_trust *out, struct estc_error *err);
+/* Puts a set in force; fills in the facts' generation and time. */
+int store_commit_trust(struct store *store, struct store_trust *trust, int64_t now,
+                       struct estc_error *err);
+void store_trust_clear(struct store_trust *trust);
 
 struct store_pending {
     EVP_PKEY *key;

@@ -28,9 +28,8 @@ void store_current_clear(struct store_current *current) {
     *current = (struct store_current){0};
 }
 
-/* The certificates of one file; an empty file is an empty list when that is allowed. */
-static int read_certs(int dirfd, const char *name, bool may_be_empty, STACK_OF(X509) * *out,
-                      struct estc_error *err) {
+int store_read_certs(int dirfd, const char *name, bool may_be_empty, STACK_OF(X509) * *out,
+                     struct estc_error *err) {
     _cleanup(estc_buf_clear) struct estc_buf pem = {0};
     int rc = store_read_file(dirfd, name, STORE_PEM_MAX, &pem, err);
     if (rc)
@@ -61,7 +60,7 @@ static int read_all_certs(int fd, const char *path, struct store_current *out,
         {"cacerts.pem", true, &out->cacerts},
     };
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-        int rc = read_certs(fd, files[i].name, files[i].may_be_empty, files[i].out, err);
+        int rc = store_read_certs(fd, files[i].name, files[i].may_be_empty, files[i].out, err);
         if (rc) {
             estc_error_prefix(err, "%s/" STORE_CURRENT "/%s", path, files[i].name);
             return rc;

@@ -16,6 +16,7 @@
 #define STORE_GENERATIONS "generations"
 #define STORE_PENDING "pending"
 #define STORE_CURRENT "current"
+#define STORE_TRUST "trust"
 #define STORE_KEY "key.pem"
 
 struct store {
@@ -40,6 +41,34 @@ int store_open_current(int dirfd, const char *path, int *out, struct estc_error 
 /* The private key in an open folder, which texts call PATH/FOLDER: a regular file, not empty, and
  * nobody else's to read. ESTC_E_CREDENTIAL. */
 int store_check_key_file(int dirfd, const char *path, const char *folder, struct estc_error *err);
+
+/* Removes what a killed worker may have left under temporary names. */
+int store_sweep(int dirfd, struct estc_error *err);
+
+/*
+ * Generations in the folder of `at` (its lock is not looked at): `generations/N` and the link
+ * `current`. Opening makes the folder of all; a number is free until it is put.
+ */
+struct store_file {
+    const char *name; /* NULL: the end */
+    const void *data;
+    size_t len;
+    mode_t mode;
+};
+int store_series_open(const struct store *at, struct estc_error *err);
+int64_t store_series_next(int all);
+int store_series_put(const struct store *at, int all, int64_t number,
+                     const struct store_file *files, struct estc_error *err);
+/* Removes the oldest, never `kept`. A failure costs space, nothing else. */
+void store_series_prune(int all, int64_t kept);
+int store_series_sweep(const struct store *at, struct estc_error *err);
+
+/* Sweeps the trust's generations, if there are any. */
+int store_trust_sweep(const struct store *store, struct estc_error *err);
+
+/* The certificates of one file; an empty file is an empty list when that is allowed. */
+int store_read_certs(int dirfd, const char *name, bool may_be_empty, STACK_OF(X509) * *out,
+                     struct estc_error *err);
 
 /* As fs_read(), but never through a link. */
 int store_read_file(int dirfd, const char *name, size_t max, struct estc_buf *out,

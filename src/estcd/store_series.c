@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Generations in a folder, whatever they consist of. One is written under a temporary name and
+ * synced, renamed to its number, and only then pointed at by `current`: whoever reads through the
+ * link sees the old files or the new ones, never a mixture, after a power cut as well. What a killed
+ * predecessor left half-written is swept away.
+ */
+#include "store_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/text.h"
+
+#define UNFINISHED ".unfinished"
+
+static int out_of_memory(struct estc_error *err) {
+    return estc_error_set(err, -ENOMEM, "out of memory");
+}
+
+/* --- the generations' numbers --- */
+
+int store_series_open(const struct store *store, struct estc_error *err) {
+    int fd = fs_open_dir(store->dirfd, STORE_GENERATIONS, NULL);
+    if (fd == -ENOTDIR || fd == -ELOOP) {
+        int rc = store_set_aside(store->dirfd, store->path, STORE_GENERATIONS, err);
+        if (rc)
+            return rc;
+    }
+    if (fd >= 0)
+        return fd;
+    int rc = fs_mkdir_all(store->dirfd, STORE_GENERATIONS, STORE_FOLDER_MODE, err);
+    return rc ? rc : fs_open_dir(store->dirfd, STORE_GENERATIONS, err);
+}
+
+/* 0 without any. */
+static int64_t highest_generation(int all) {
+    int fd = openat(all, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    int64_t highest = 0;
+    for (const struct dirent *e; dir && (e = readdir(dir));)
+        if (store_generation_number(e->d_name) > highest)
+            highest = store_generation_number(e->d_name);
+    if (dir)
+        closedir(dir);
+    return highest;
+}
+
+int64_t store_series_next(int all) {
+    return highest_generation(all) + 1;
+}
+
+void store_series_prune(int all, int64_t kept) {
+    int64_t oldest = kept - STORE_KEPT + 1;
+    int fd = openat(all, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    for (const struct dirent *e; dir && (e = readdir(dir));) {
+        int64_t number = store_generation_number(e->d_name);
+        struct estc_error why = {0};
+        if (number > 0 && number < oldest && number != kept && fs_remove_tree(all, e->d_name, &why))
+            log_warning("old generation stays: %s", why.text);
+    }
+    if (dir)
+        closedir(dir);
+}
+
+int store_sweep(int dirfd, struct estc_error *err) {
+    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir)
+        return estc_error_set(err, -errno, "cannot list the identity's folder: %m");
+    int rc = 0;
+    for (const struct dirent *e; !rc && (e = readdir(dir));)
+        if (strncmp(e->d_name, FS_TEMP_PREFIX, strlen(FS_TEMP_PREFIX)) == 0)
+            rc = fs_remove_tree(dirfd, e->d_name, err);
+    closedir(dir);
+    return rc;
+}
+
+int store_series_sweep(const struct store *at, struct estc_error *err) {
+    int rc = store_sweep(at->dirfd, err);
+    if (rc)
+        return rc;
+    _cleanup(fs_closep) int all = store_series_open(at, err);
+    if (all < 0)
+        return all;
+    rc = store_sweep(all, err);
+    return rc ? rc : fs_remove_tree(all, UNFINISHED, err);
+}
+
+/* --- a new one --- */
+
+static int write_files(int all, const struct store_file *files, struct estc_error *err) {
+    int rc = fs_mkdir_all(all, UNFINISHED, STORE_FOLDER_MODE, err);
+    if (rc)
+        return rc;
+    _cleanup(fs_closep) int fd = fs_open_dir(all, UNFINISHED, err);
+    if (fd < 0)
+        return fd;
+    for (const struct store_file *file = files; !rc && file->name; file++)
+        rc = fs_write_new(fd, file->name, file->data, file->len, file->mode, err);
+    return rc;
+}
+
+/* What stands where `current` should and is none of ours gives way to it. */
+static int clear_the_way(const struct store *at, struct estc_error *err) {
+    struct stat st;
+    bool foreign = store_current_number(at->dirfd) == 0 &&
+                   fstatat(at->dirfd, STORE_CURRENT, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    return foreign ? store_set_aside(at->dirfd, at->path, STORE_CURRENT, err) : 0;
+}
+
+/* From the finished folder under its temporary name to what is in force. */
+static int promote(const struct store *at, int all, const char *number, struct estc_error *err) {
+    _cleanup(freep) char *target = text_format(STORE_GENERATIONS "/%s", number);
+    if (!target)
+        return out_of_memory(err);
+    if (renameat2(all, UNFINISHED, all, number, RENAME_NOREPLACE) < 0)
+        return fs_fail(err, errno, "finish", target);
+    int rc = fs_sync_dir(all, ".", err);
+    if (!rc)
+        rc = clear_the_way(at, err);
+    return rc ? rc : fs_symlink_atomic(at->dirfd, target, STORE_CURRENT, err);
+}
+
+/* On a full disk every byte counts. What is in force stays, even if only the last sync failed. */
+static void undo(const struct store *at, int all, const char *number) {
+    fs_remove_tree(all, UNFINISHED, NULL);
+    if (store_current_number(at->dirfd) != store_generation_number(number))
+        fs_remove_tree(all, number, NULL);
+}
+
+int store_series_put(const struct store *at, int all, int64_t number,
+                     const struct store_file *files, struct estc_error *err) {
+    _cleanup(freep) char *name = text_format("%lld", (long long)number);
+    if (!name)
+        return out_of_memory(err);
+    int rc = write_files(all, files, err);
+    if (!rc)
+        rc = promote(at, all, name, err);
+    if (rc)
+        undo(at, all, name);
+    return rc;
+}
