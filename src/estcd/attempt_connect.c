@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/cleanup_ossl.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "common/journal.h"
 #include "common/pem.h"
