@@ -23,6 +23,8 @@
 /* Of an answer beside its block: token, ETag, Content-Format, Block1, Block2 and the marker. */
 #define SESSION_ANSWER_OPTIONS 20
 #define SESSION_COAP_HEADER 4
+/* Servers that keep sessions do so for an hour or more. */
+#define SESSION_RESUME_MS 3600000
 /* The bound of those who ask for blocks of 64 bytes and less: a frame of IEEE 802.15.4
  * (RFC 9148 section 4.6). */
 #define SESSION_FRAME 127
@@ -99,7 +101,36 @@ static void session_set_sizes(struct session *s, size_t datagram) {
         s->szx_now--;
 }
 
+/* Coming back */
+
+void session_forget(struct session *s) {
+    SSL_SESSION_free(s->resume);
+    s->resume = NULL;
+}
+
+static SSL_SESSION *session_to_resume(const struct session *s) {
+    return s->resume && clock_boot_ms() < s->resume_until ? s->resume : NULL;
+}
+
+/* A resumed handshake shows no certificate: it is who it was. A copy is kept, because OpenSSL
+ * spoils the session of a connection that ends badly. */
+static void session_remember(struct session *s) {
+    SSL *ssl = coap_session_get_tls(s->coap, NULL);
+    if (SSL_session_reused(ssl)) {
+        dtls_judge(s->dtls)->by = s->resume_by;
+        return;
+    }
+    session_forget(s);
+    if (s->provisional || SSL_get_extms_support(ssl) != 1 ||
+        !SSL_SESSION_is_resumable(SSL_get0_session(ssl)))
+        return;
+    s->resume = SSL_SESSION_dup(SSL_get0_session(ssl));
+    s->resume_by = dtls_judge(s->dtls)->by;
+    s->resume_until = clock_boot_ms() + SESSION_RESUME_MS;
+}
+
 static void session_set_up(struct session *s) {
+    session_remember(s);
     session_set_sizes(s, dtls_handshake(s->dtls)->datagram_now);
     coap_session_set_max_retransmit(s->coap, COAP_DEFAULT_MAX_RETRANSMIT);
     coap_session_set_ack_timeout(s->coap, (coap_fixed_point_t){(uint16_t)s->ack_timeout, 0});
@@ -129,6 +160,7 @@ static int session_start(struct session *s, const coap_address_t *peer, struct e
         .datagram = datagram,
         .block_size = (unsigned)block_size(s->szx_now),
         .way = session_way(s),
+        .resume = session_to_resume(s),
     };
     int r = dtls_new(&config, &s->dtls, err);
     if (r)
@@ -237,8 +269,15 @@ static int session_try_all(struct session *s, const struct resolve_list *list,
             break;
         /* A black hole among the addresses must not eat the time of the others. */
         int64_t share = (wait->deadline - now) / (int64_t)(list->count - i);
-        r = session_try(s, (const struct sockaddr *)&list->at[i].addr, list->at[i].len, wait,
-                        now + share, refused, err);
+        const struct sockaddr *addr = (const struct sockaddr *)&list->at[i].addr;
+        bool resuming = session_to_resume(s);
+        r = session_try(s, addr, list->at[i].len, wait, now + share, refused, err);
+        /* Some servers answer the question with an alert: a full handshake is always possible
+         * (RFC 7925 section 7). */
+        if (r && resuming)
+            session_forget(s);
+        if (resuming && (r == ESTC_E_REJECTED || r == ESTC_E_PROTOCOL || r == ESTC_E_UNTRUSTED))
+            r = session_try(s, addr, list->at[i].len, wait, now + share, refused, err);
         if (!session_may_retry(r))
             return r;
         log_debug("%s", err->text);

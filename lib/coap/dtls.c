@@ -7,7 +7,8 @@
  * unit test says so.
  *
  * DTLS 1.2 alone, ECDHE with AEAD, P-256 and P-384, SHA-256 or better, security level 2; no
- * renegotiation (RFC 7925 section 17), no tickets, no resumption: each handshake proves both ends.
+ * renegotiation (RFC 7925 section 17), no tickets; what is resumed is decided by connect.c and
+ * resume.c.
  */
 #include "coap/dtls.h"
 
@@ -61,6 +62,7 @@ struct dtls {
     struct verdict verdict;
     struct handshake handshake;
     struct way way;
+    SSL_SESSION *resume; /* borrowed; NULL: a full handshake */
     struct judge judge;
 };
 
@@ -232,11 +234,16 @@ static int dtls_set_sni(struct dtls *dtls, const char *host, struct estc_error *
 /* Nothing of the handshake has been sent yet. */
 static int dtls_on_begin(SSL *ssl, void *arg) {
     const struct dtls *dtls = arg;
-    return SSL_is_server(ssl) ? 0 : way_take(&dtls->way, SSL_get_app_data(ssl));
+    if (SSL_is_server(ssl))
+        return 0;
+    if (dtls->resume)
+        SSL_set_session(ssl, dtls->resume);
+    return way_take(&dtls->way, SSL_get_app_data(ssl));
 }
 
 static int dtls_set_watchers(struct dtls *dtls, const struct dtls_config *config) {
     dtls->way = config->way;
+    dtls->resume = config->resume;
     dtls->handshake = (struct handshake){
         .first_s = config->timeout ? config->timeout : DTLS_TIMEOUT_DEFAULT,
         .datagram = config->datagram ? config->datagram : DTLS_DATAGRAM_DEFAULT,

@@ -28,7 +28,8 @@ struct dtls_config {
     /* client: bytes of the largest block wished for; small ones are told to the server (RFC 7925
      * section 15) and prefer the shorter records of CCM8; 0: 1024 */
     unsigned block_size;
-    struct way way; /* client: borrowed */
+    struct way way;      /* client: borrowed */
+    SSL_SESSION *resume; /* client: what to offer; borrowed, or NULL */
 };
 
 struct dtls;

@@ -28,6 +28,7 @@
 #include "coap/message.h"
 #include "coap/reply.h"
 #include "coap/resolve.h"
+#include "coap/resume.h"
 
 #define LISTENER_MAX_BODY_DEFAULT 16384
 #define LISTENER_SESSIONS_DEFAULT 1024
@@ -210,6 +211,9 @@ static int listener_open(struct estc_listener *l, const struct estc_listener_opt
         r = dtls_new(&config, &l->dtls, err);
     if (r)
         return r;
+    l->resume = resume_new(dtls_ssl_ctx(l->dtls), o->may_resume, o->arg);
+    if (!l->resume)
+        return estc_error_set(err, -ENOMEM, "out of memory");
     coap_context_t *coap = dtls_coap(l->dtls);
     coap_set_app_data(coap, l);
     coap_register_event_handler(coap, listener_on_event);
@@ -250,6 +254,7 @@ struct estc_listener *estc_listener_free(struct estc_listener *l) {
     for (struct peer *peer = l->peers; peer; peer = peer->next)
         later_drop(l, peer);
     dtls_free(l->dtls); /* its last events still find the peers */
+    resume_free(l->resume);
     while (l->peers)
         listener_drop_peer(l, l->peers);
     free(l);

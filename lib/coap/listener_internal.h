@@ -12,6 +12,7 @@
 
 struct estc_listener {
     struct dtls *dtls;
+    struct resume *resume;
     struct peer *peers;
     size_t max_body, datagram;
     uint16_t port;

@@ -144,6 +144,7 @@ static int session_op_request(struct estc_transport *t, const struct estc_reques
 static void session_op_free(struct estc_transport *t) {
     struct session *s = (struct session *)t;
     session_disconnect(s);
+    session_forget(s);
     EVP_PKEY_free(s->credentials.key);
     X509_free(s->credentials.cert);
     sk_X509_pop_free(s->credentials.chain, X509_free);
@@ -244,6 +245,7 @@ bool estc_coaps_set_explicit(struct estc_transport *transport, const struct estc
     struct session *s = (struct session *)transport;
     s->explicit_trust = trust;
     s->trust = NULL;
+    session_forget(s); /* it shows no certificate that could be judged anew */
     if (s->state != SESSION_UP || s->provisional)
         return false;
     struct estc_error why = {0};

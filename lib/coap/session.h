@@ -51,9 +51,14 @@ struct session {
     struct dtls *dtls;
     coap_session_t *coap; /* dtls's */
     int64_t began;        /* of the handshake, CLOCK_BOOTTIME */
-    uint64_t connection;  /* counts them; 0 before the first */
-    size_t room;          /* bytes of a CoAP message after its header that fit a datagram */
-    unsigned szx_now;     /* largest block with which an answer fits */
+    /* The last connection's DTLS session, to come back to: who vouched for the server then, and
+     * until when (CLOCK_BOOTTIME) we ask; NULL: none. */
+    SSL_SESSION *resume;
+    enum estc_voucher resume_by;
+    int64_t resume_until;
+    uint64_t connection; /* counts them; 0 before the first */
+    size_t room;         /* bytes of a CoAP message after its header that fit a datagram */
+    unsigned szx_now;    /* largest block with which an answer fits */
 
     uint64_t token; /* of the request under way; counts up (RFC 9175 section 4.2) */
     coap_mid_t mid; /* and its message id */
@@ -67,6 +72,8 @@ struct judge session_judge(const struct session *s);
 int session_connect(struct session *s, const struct estc_wait *wait, struct estc_error *err);
 /* Ends the connection with a close_notify; the next request makes another. */
 void session_disconnect(struct session *s);
+/* Lets the next handshake be a full one. */
+void session_forget(struct session *s);
 
 /* session.c: lets the network work until something happened, or `until` (CLOCK_BOOTTIME) has come:
  * 0 then, too. ESTC_E_CANCELLED, or a negative errno. */

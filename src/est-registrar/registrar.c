@@ -86,6 +86,17 @@ const struct estc_server_ops *registrar_server_ops(const struct registrar *regis
     return registrar->keygen ? &registrar_ops_with_keys : &registrar_ops;
 }
 
+bool registrar_may_resume(struct registrar *registrar, X509 *cert) {
+    struct ledger *ledger = registrar->ledger;
+    _cleanup(estc_cert_facts_clear) struct estc_cert_facts facts = {0};
+    _cleanup(ledger_entry_clear) struct ledger_entry entry = {0};
+    struct estc_error why = {0};
+    int rc = estc_cert_facts_get(cert, &facts, &why);
+    if (!rc)
+        rc = ledger->ops->find(ledger, facts.sha256, &entry, &why);
+    return rc == -ENOENT || (!rc && !entry.revoked_at);
+}
+
 /* --- life --- */
 
 struct registrar *registrar_close(struct registrar *registrar) {

@@ -18,6 +18,8 @@ struct registrar *registrar_close(struct registrar *registrar);
 
 /* Whom a handshake accepts: the issuing CA and all client CAs. */
 const struct estc_trust *registrar_client_trust(const struct registrar *registrar);
+/* False for a certificate that the ledger has as revoked, or when it cannot be asked. */
+bool registrar_may_resume(struct registrar *registrar, X509 *cert);
 
 /* For estc_server; arg is the registrar. */
 extern const struct estc_server_ops registrar_ops;

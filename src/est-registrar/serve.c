@@ -104,6 +104,11 @@ static void answer(void *arg, const struct estc_peer *peer, const struct estc_re
                       request->path, peer->address, response->code / 100, response->code % 100);
 }
 
+static bool may_resume(void *arg, X509 *cert) {
+    const struct serving *s = arg;
+    return registrar_may_resume(s->registrar, cert);
+}
+
 static int open_listener(const struct config *config, struct serving *s, struct estc_error *err) {
     _cleanup(pem_credentials_clear) struct estc_credentials own = {0};
     int rc = read_own(config, &own, err);
@@ -120,6 +125,7 @@ static int open_listener(const struct config *config, struct serving *s, struct 
         .mtu = (unsigned)config->mtu,
         .dtls_timeout = (unsigned)config->dtls_timeout,
         .answer = answer,
+        .may_resume = may_resume,
         .arg = s,
     };
     return estc_listener_new(&options, &s->listener, err);

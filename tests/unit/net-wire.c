@@ -262,11 +262,21 @@ static void net_act_connection(const struct net_script *s, SSL *ssl, int fd, int
     }
 }
 
+static int net_believe(int ok, X509_STORE_CTX *store) {
+    (void)ok, (void)store;
+    return 1;
+}
+
 static void net_act_run(int ready, int stop, void *arg) {
     const struct net_script *s = arg;
     SSL_CTX *ctx = SSL_CTX_new(DTLS_server_method());
     net_use(ctx, s->id);
-    SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
+    SSL_CTX_set_verify(ctx, s->refuse_resumption ? SSL_VERIFY_PEER : SSL_VERIFY_NONE,
+                       s->refuse_resumption ? net_believe : NULL);
+    if (s->refuse_resumption)
+        SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+    if (s->hello)
+        SSL_CTX_set_client_hello_cb(ctx, s->hello, s->arg);
     NET_CHECK(!s->suites || SSL_CTX_set_cipher_list(ctx, s->suites));
     if (s->no_extended_master_secret)
         SSL_CTX_set_options(ctx, SSL_OP_NO_EXTENDED_MASTER_SECRET);

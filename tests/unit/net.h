@@ -72,6 +72,7 @@ struct net_server {
     size_t max_body;
     unsigned idle_timeout, max_waiting, mtu;
     estc_answer_fn answer;
+    bool (*may_resume)(void *arg, X509 *cert);
     void *arg;
     void (*tick)(struct estc_listener *l, void *arg); /* 50 times a second; NULL: never */
 };
@@ -146,6 +147,10 @@ struct net_script {
     const struct net_id *id;
     const char *suites;
     bool no_extended_master_secret;
+    /* It asks for a certificate and has no session id context: OpenSSL answers whoever wants to
+     * resume with a fatal alert. */
+    bool refuse_resumption;
+    int (*hello)(SSL *ssl, int *alert, void *arg); /* sees each ClientHello; may be NULL */
     void (*step)(SSL *ssl, const struct net_message *request, unsigned n, void *arg);
     void *arg;
 };

@@ -39,6 +39,9 @@ struct estc_listener_options {
     unsigned mtu;          /* largest IP packet that gets to clients, 256..9000; 0: 1280 */
     unsigned dtls_timeout; /* as in <estc/coaps.h> */
     estc_answer_fn answer;
+    /* May a client with this certificate resume its DTLS session? No, like an expired certificate,
+     * makes it do a full handshake. NULL: yes. */
+    bool (*may_resume)(void *arg, X509 *cert);
     void *arg;
 };
 
