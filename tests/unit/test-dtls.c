@@ -266,18 +266,6 @@ static void t07_t08_connection(void **state) {
         assert_int_not_equal(SSL_do_handshake(ssl), 1);
     ERR_clear_error();
     SSL_free(ssl);
-
-    /* Resumption is offered and declined: a full handshake, not an alert. */
-    ssl = net_connect(port, &how, NULL);
-    assert_non_null(ssl);
-    SSL_SESSION *session = SSL_get1_session(ssl);
-    net_close(ssl);
-    how.resume = session;
-    ssl = net_connect(port, &how, NULL);
-    assert_non_null(ssl);
-    assert_false(SSL_session_reused(ssl));
-    net_close(ssl);
-    SSL_SESSION_free(session);
     net_stop(&child);
 }
 
