@@ -6,6 +6,7 @@
 #include "serve.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -167,14 +168,15 @@ static int open_control(const struct config *config, struct serving *s, struct e
 
 static int open_all(const struct config *config, struct serving *s, struct estc_error *err) {
     int rc = registrar_open(config, &s->registrar, err);
-    if (!rc)
-        rc = discover_labels(config, &s->labels);
+    if (rc)
+        return rc;
+    if (discover_labels(config, &s->labels))
+        return estc_error_set(err, -ENOMEM, "out of memory");
     s->server = (struct estc_server){.ops = registrar_server_ops(s->registrar),
                                      .arg = s->registrar,
                                      .root = config->root,
                                      .labels = (const char *const *)s->labels};
-    if (!rc)
-        rc = open_listener(config, s, err);
+    rc = open_listener(config, s, err);
     if (rc)
         return rc;
     rc = sd_event_default(&s->event);

@@ -74,10 +74,10 @@ static void p06_r06_another_binding_is_refused(void **state) {
     static const char *const rows[] = {
         ELSEWHERE,
         "AQIDBAUGBwgJCgs=", /* a byte less */
-        HERE "DA==",        /* a byte more */
+        (HERE "DA=="),      /* a byte more */
         "AQIDBAUGBwgJCgsM\n",
         "AQIDBAUG\nBwgJCgsM",
-        " " HERE,
+        (" " HERE),
         "AQIDBAUGBwgJCgs",
         "AAAAAAAAAAAAAAAA",
         "a shared secret",
