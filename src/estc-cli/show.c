@@ -112,6 +112,18 @@ static const struct row certificate_rows[] = {
     {NULL},
 };
 
+static const struct row trust_rows[] = {
+    {"From", row_text, "url"},
+    {"Until", row_end, "until"},
+    {NULL},
+};
+static const struct row anchor_rows[] = {
+    {"Anchor", row_text, "subject"},
+    {"SHA-256", row_text, "sha256"},
+    {"Not after", row_end, "not_after"},
+    {NULL},
+};
+
 /* Label and text (taken) as a row of the table. */
 static int add(struct table *table, const char *indent, const char *label, char *text,
                enum tint tint) {
@@ -160,6 +172,43 @@ static char *certificate_title(json_t *certificate) {
                                 : NULL;
 }
 
+/* How the first server that sent the anchors came to be believed; what is unknown stays as it is.
+ */
+static const struct {
+    const char *origin, *words;
+} origins[] = {
+    {"file", "by the configured anchors"},
+    {"fingerprint", "by the configured fingerprint"},
+    {"explicit", "by the anchors before them"},
+};
+
+/* "since 2026-11-24 12:46Z, by the configured anchors" */
+static char *trust_title(json_t *trust) {
+    if (!trust)
+        return text_format("what the configuration names");
+    _cleanup(freep) char *since =
+        view_time(json_string_value(json_object_get(trust, "received_at")));
+    _cleanup(freep) char *origin = view_text(trust, "origin");
+    const char *words = origin;
+    for (size_t i = 0; origin && i < sizeof(origins) / sizeof(origins[0]); i++)
+        if (strcmp(origin, origins[i].origin) == 0)
+            words = origins[i].words;
+    return since && words ? text_format("since %s, %s", since, words) : NULL;
+}
+
+static int add_trust(struct table *table, json_t *trust, int64_t now) {
+    int rc = add(table, "", "Trust", trust_title(trust), TINT_NONE);
+    if (!rc && trust)
+        rc = add_rows(table, "  ", trust_rows, trust, now);
+    size_t i;
+    json_t *anchor;
+    json_array_foreach(json_object_get(trust, "anchors"), i, anchor) {
+        if (!rc)
+            rc = add_rows(table, "  ", anchor_rows, anchor, now);
+    }
+    return rc;
+}
+
 CLEANUP_DEFINE(struct table *, table_freep, table_free);
 
 int view_show(json_t *identity, int64_t now, FILE *out, const struct print_style *style) {
@@ -172,6 +221,8 @@ int view_show(json_t *identity, int64_t now, FILE *out, const struct print_style
         rc = add(table, "", "Certificate", certificate_title(certificate), TINT_NONE);
     if (!rc && certificate)
         rc = add_rows(table, "  ", certificate_rows, certificate, now);
+    if (!rc)
+        rc = add_trust(table, json_object_get(identity, "trust"), now);
     if (rc)
         return rc;
     /* Nothing is cut here: whoever asks for everything gets it. */

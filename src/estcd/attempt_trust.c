@@ -88,8 +88,8 @@ const struct estc_trust *attempt_explicit(const struct attempt *a) {
 
 /* A connection for this one question; it ends here, whatever came of it. */
 static int ask_anybody(struct attempt *a, const struct estc_coaps_options *options,
-                       const struct estc_client_options *client_options,
-                       STACK_OF(X509) * *received, struct estc_error *err) {
+                       const struct estc_client_options *client_options, STACK_OF(X509) * *received,
+                       struct estc_error *err) {
     _cleanup(transport_freep) struct estc_transport *transport = NULL;
     _cleanup(client_freep) struct estc_client *client = NULL;
     struct estc_coaps_options provisional = *options;
@@ -125,7 +125,7 @@ int attempt_bootstrap(struct attempt *a, const struct estc_coaps_options *option
 static const char *origin_of(const struct attempt *a) {
     if (estc_coaps_voucher(a->transport) != ESTC_VOUCHER_EXPLICIT)
         return TRUST_FROM_FILE;
-    return a->held.trust               ? TRUST_FROM_EXPLICIT
+    return a->held.trust              ? TRUST_FROM_EXPLICIT
            : a->identity->fingerprint ? TRUST_FROM_FINGERPRINT
                                       : TRUST_FROM_FILE;
 }
@@ -172,8 +172,8 @@ int attempt_take_trust(struct attempt *a, const STACK_OF(X509) * received, struc
     const struct estc_trust *before = attempt_explicit(a);
     _cleanup(trust_freep) struct estc_trust *set = NULL;
     _cleanup(sk_x509_freep) STACK_OF(X509) *rest = NULL;
-    int rc = estc_cacerts_accept(received, before ? before : a->trust, clock_real(), &set, &rest,
-                                 err);
+    int rc =
+        estc_cacerts_accept(received, before ? before : a->trust, clock_real(), &set, &rest, err);
     if (rc)
         return rc;
     const char *origin = origin_of(a);

@@ -26,6 +26,24 @@ static const struct ctl_field certificate_fields[] = {
     {NULL},
 };
 
+static const struct ctl_field anchor_fields[] = {
+    {"subject", CTL_STRING},
+    {"sha256", CTL_STRING},
+    {"not_after", CTL_STRING},
+    {NULL},
+};
+
+/* Explicit anchors: those of the EST CA. Without them those of the configuration count. */
+static const struct ctl_field trust_fields[] = {
+    {"origin", CTL_STRING}, /* file, fingerprint, explicit */
+    {"url", CTL_STRING},
+    {"received_at", CTL_STRING},
+    {"until", CTL_STRING},
+    {"generation", CTL_INT},
+    {"anchors", CTL_OBJECTS, .type_name = "Anchor"},
+    {NULL},
+};
+
 static const struct ctl_field identity_fields[] = {
     {"id", CTL_STRING},
     {"state", CTL_STRING},
@@ -36,6 +54,7 @@ static const struct ctl_field identity_fields[] = {
     {"key_type", CTL_STRING},
     {"directory", CTL_STRING},
     {"certificate", CTL_OBJECT, .optional = true, .type_name = "Certificate"},
+    {"trust", CTL_OBJECT, .optional = true, .type_name = "Trust"},
     {"next_action", CTL_STRING},
     {"next_due", CTL_STRING},
     {"next_why", CTL_STRING},
@@ -58,10 +77,8 @@ static const struct ctl_field event_fields[] = {
 };
 
 const struct ctl_named_type control_types[] = {
-    {"Certificate", certificate_fields},
-    {"Identity", identity_fields},
-    {"Event", event_fields},
-    {NULL},
+    {"Certificate", certificate_fields}, {"Anchor", anchor_fields}, {"Trust", trust_fields},
+    {"Identity", identity_fields},       {"Event", event_fields},   {NULL},
 };
 
 static json_t *texts(char *const *list) {
@@ -80,6 +97,21 @@ static json_t *certificate(const struct facts *facts) {
                      clock_text(facts->not_after, after), "issued_at",
                      clock_text(facts->issued_at, issued), "generation",
                      (json_int_t)facts->generation);
+}
+
+static json_t *trust(const struct trust_facts *facts) {
+    char received[CLOCK_TEXT_MAX], until[CLOCK_TEXT_MAX];
+    json_t *anchors = json_array();
+    for (size_t i = 0; anchors && i < facts->n_anchors; i++) {
+        const struct trust_anchor *a = &facts->anchors[i];
+        json_array_append_new(anchors,
+                              json_pack("{s:s, s:s, s:s}", "subject", a->subject, "sha256",
+                                        a->sha256, "not_after", clock_text(a->not_after, until)));
+    }
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:o}", "origin", facts->origin, "url", facts->url,
+                     "received_at", clock_text(facts->received_at, received), "until",
+                     clock_text(facts->until, until), "generation", (json_int_t)facts->generation,
+                     "anchors", anchors);
 }
 
 /* The plan, and what happened last. */
@@ -116,6 +148,8 @@ json_t *control_identity(const struct manager *manager, const struct member *mem
         return NULL;
     if (identity->have_facts &&
         json_object_set_new(json, "certificate", certificate(&identity->facts)) < 0)
+        return NULL;
+    if (identity->have_trust && json_object_set_new(json, "trust", trust(&identity->trust)) < 0)
         return NULL;
     return TAKE(json);
 }

@@ -19,6 +19,7 @@ const char *const identity_state_names[] = {IDENTITY_STATES(IDENTITY_LABEL)};
 
 void identity_clear(struct identity *identity) {
     facts_clear(&identity->facts);
+    trust_facts_clear(&identity->trust);
     store_attempts_clear(&identity->attempts);
     *identity = (struct identity){0};
 }
@@ -84,6 +85,7 @@ void identity_plan(const struct identity *identity, const char *machine, int64_t
         .have_certificate = identity->have_facts,
         .not_before = facts->not_before,
         .not_after = facts->not_after,
+        .trust_until = identity->have_trust ? identity->trust.until : 0,
         .renew_at = identity->config->renew_at,
         .request_changed = identity->have_facts &&
                            strcmp(facts->request_digest, identity->config->request_digest) != 0,

@@ -31,6 +31,8 @@ struct identity {
     const struct config_identity *config; /* belongs to the manager's current Config */
     bool have_facts;
     struct facts facts;
+    bool have_trust; /* explicit anchors are in force */
+    struct trust_facts trust;
     struct store_attempts attempts;
     bool store_unfit; /* the current generation cannot be used; attempts.last_error says why */
     bool working;     /* a worker runs */

@@ -80,6 +80,18 @@ void member_replan(struct member *member) {
     identity_plan(&member->identity, member->manager->machine, clock_real(), &member->plan);
 }
 
+void member_load_trust(struct member *member) {
+    struct identity *identity = &member->identity;
+    const char *state = member->manager->config->state_directory;
+    struct estc_error err = {0};
+    trust_facts_clear(&identity->trust);
+    int rc = store_load_trust_facts(state, identity->config->id, &identity->trust, &err);
+    identity->have_trust = rc == 0;
+    /* The worker that needs them fails by the same, and is heard of then. */
+    if (rc && rc != -ENOENT)
+        journal_debug("%s: %s", identity->config->id, err.text);
+}
+
 /* What the store says of it. A generation that cannot be used is for somebody to mend. */
 void member_load(struct member *member) {
     struct identity *identity = &member->identity;
@@ -124,6 +136,7 @@ struct member *member_new(struct manager *manager, const struct config_identity 
     member->identity.config = config;
     store_load_attempts(manager->config->state_directory, config->id, &member->identity.attempts);
     member_load(member);
+    member_load_trust(member);
     if (member->identity.store_unfit)
         member_watch(member);
     return member;

@@ -53,6 +53,8 @@ void member_replan(struct member *member);
 void manager_schedule(struct manager *manager);
 void manager_tell(struct manager *manager, const struct manager_event *event);
 void member_load(struct member *member);
+/* The same for its trust anchors, which change without a certificate. */
+void member_load_trust(struct member *member);
 
 /* manager_worker.c */
 void member_start(struct member *member, enum schedule_action action);

@@ -91,6 +91,7 @@ static void apply(struct member *member, const struct attempt_result *result) {
         identity->store_unfit = false;
         member_load(member);
     }
+    member_load_trust(member);
     if (store_save_attempts(member->manager->config->state_directory, identity->config->id,
                             &identity->attempts, &err))
         journal_warning("%s: the attempt cannot be recorded: %s", identity->config->id, err.text);

@@ -113,7 +113,10 @@ static bool just_issued(const struct schedule_input *in, int64_t now) {
 /* Renewal after a share of the life that begins at `start`. */
 static void plan_renewal(const struct schedule_input *in, int64_t start,
                          struct schedule_plan *out) {
-    int64_t life = subtract(in->not_after, start);
+    /* In the last hour nothing is gained by asking ever more often. */
+    bool trust_first = in->trust_until < in->not_after && in->trust_until != 0 &&
+                       subtract(in->trust_until, start) > HOUR;
+    int64_t life = subtract(trust_first ? in->trust_until : in->not_after, start);
     int64_t permille = least(most(in->renew_at, 0), RENEW_LATEST);
     int64_t base = share(life, permille);
     int64_t spread = jitter(in, least(life / JITTER_SHARE, DAY) + 1, 0);
@@ -122,8 +125,9 @@ static void plan_renewal(const struct schedule_input *in, int64_t start,
         .action = SCHEDULE_RENEW, .due = add(start, after), .jitter = after - base};
     _cleanup(freep) char *text = conf_duration_text(life);
     _cleanup(freep) char *extra = conf_duration_text(out->jitter);
-    explain(out, "%lld.%lld %% of %s, jitter %s", (long long)(permille / 10),
-            (long long)(permille % 10), text ? text : "?", extra ? extra : "?");
+    explain(out, "%lld.%lld %% of %s%s, jitter %s", (long long)(permille / 10),
+            (long long)(permille % 10), text ? text : "?",
+            trust_first ? " until the CA certificates end" : "", extra ? extra : "?");
 }
 
 /* What would be done if nothing had gone wrong before. */

@@ -25,6 +25,7 @@ struct schedule_input {
                          whatever tells this machine from its clones (machine id) */
     bool have_certificate;
     int64_t not_before, not_after;
+    int64_t trust_until;   /* the trust anchors' end; 0: not known */
     int64_t renew_at;      /* per mille of the issued lifetime */
     bool request_changed;  /* the configuration asks for something else than was issued */
     bool asked;            /* somebody asked for it now */
@@ -44,7 +45,9 @@ struct schedule_plan {
 /*
  * Renewal at not_before + lifetime * renew_at + jitter, never later than lifetime * 95 %; jitter
  * spans at most a twentieth of the lifetime and a day. Of a certificate that was issued beyond that
- * point the life that was left counts instead. After a failure: the wait doubles from 30 s, is
+ * point the life that was left counts instead. Where the trust anchors end before the certificate,
+ * their end counts for the certificate's, until its last hour: a renewal brings new ones (RFC
+ * 7030 section 4.1.2). After a failure: the wait doubles from 30 s, is
  * never more than a tenth of the remaining life (and never under 5 s), at most a day while the
  * certificate lives, at most an hour without one; it never ends. While a file is unfit: from a
  * minute to an hour. A CA that wants to be asked again is asked when its Max-Age is over, between 5

@@ -2,8 +2,8 @@
 /*
  * Generations in a folder, whatever they consist of. One is written under a temporary name and
  * synced, renamed to its number, and only then pointed at by `current`: whoever reads through the
- * link sees the old files or the new ones, never a mixture, after a power cut as well. What a killed
- * predecessor left half-written is swept away.
+ * link sees the old files or the new ones, never a mixture, after a power cut as well. What a
+ * killed predecessor left half-written is swept away.
  */
 #include "store_internal.h"
 

@@ -43,8 +43,8 @@ static int add_anchor(X509 *cert, struct trust_facts *out, struct estc_error *er
     if (out->until == 0 || facts.not_after < out->until)
         out->until = facts.not_after;
     if (out->n_anchors < TRUST_ANCHORS_SHOWN)
-        out->anchors[out->n_anchors++] = (struct trust_anchor){
-            TAKE(facts.subject), TAKE(facts.sha256), facts.not_after};
+        out->anchors[out->n_anchors++] =
+            (struct trust_anchor){TAKE(facts.subject), TAKE(facts.sha256), facts.not_after};
     return 0;
 }
 
@@ -67,16 +67,16 @@ int trust_facts_make(const struct estc_trust *trust, const char *origin, const c
 
 json_t *trust_facts_to_json(const struct trust_facts *facts) {
     json_t *anchors = json_array();
-    _cleanup(json_freep) json_t *json = json_pack(
-        "{s:i, s:I, s:I, s:I, s:s, s:s, s:s, s:o}", "format", FORMAT, "generation",
-        (json_int_t)facts->generation, "received_at", (json_int_t)facts->received_at, "until",
-        (json_int_t)facts->until, "origin", facts->origin, "url", facts->url, "configured",
-        facts->configured, "anchors", anchors);
+    _cleanup(json_freep) json_t *json =
+        json_pack("{s:i, s:I, s:I, s:I, s:s, s:s, s:s, s:o}", "format", FORMAT, "generation",
+                  (json_int_t)facts->generation, "received_at", (json_int_t)facts->received_at,
+                  "until", (json_int_t)facts->until, "origin", facts->origin, "url", facts->url,
+                  "configured", facts->configured, "anchors", anchors);
     for (size_t i = 0; json && i < facts->n_anchors; i++) {
         const struct trust_anchor *a = &facts->anchors[i];
-        if (json_array_append_new(anchors, json_pack("{s:s, s:s, s:I}", "subject", a->subject,
-                                                     "sha256", a->sha256, "not_after",
-                                                     (json_int_t)a->not_after)) < 0)
+        if (json_array_append_new(anchors,
+                                  json_pack("{s:s, s:s, s:I}", "subject", a->subject, "sha256",
+                                            a->sha256, "not_after", (json_int_t)a->not_after)) < 0)
             return NULL;
     }
     return TAKE(json);

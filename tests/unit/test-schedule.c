@@ -425,8 +425,55 @@ static void each_action_has_a_name(void **state) {
     assert_null(schedule_action_names[SCHEDULE_ACTION_MAX_]);
 }
 
+/* RFC 7030 section 4.1.2: the CA's certificates are fetched again before they end. */
+static void c12_renewal_before_the_anchors_end(void **state) {
+    (void)state;
+    static const struct row rows[] = {
+        {"long after",
+         {ALIVE(0, 90 * DAY), .trust_until = NOW + YEAR},
+         SCHEDULE_RENEW,
+         5132160,
+         5132160 + DAY,
+         "of 90 d,"},
+        {"before",
+         {ALIVE(0, 90 * DAY), .trust_until = NOW + 10 * DAY},
+         SCHEDULE_RENEW,
+         570240,
+         570240 + DAY,
+         "of 10 d until the CA certificates end"},
+        {"in the last hour",
+         {ALIVE(0, 90 * DAY), .trust_until = NOW + 1800},
+         SCHEDULE_RENEW,
+         5132160,
+         5132160 + DAY,
+         "of 90 d,"},
+        {"over",
+         {ALIVE(0, 90 * DAY), .trust_until = NOW - DAY},
+         SCHEDULE_RENEW,
+         5132160,
+         5132160 + DAY,
+         "of 90 d,"},
+        {"not known", {ALIVE(0, 90 * DAY)}, SCHEDULE_RENEW, 5132160, 5132160 + DAY, NULL},
+    };
+    CHECK_ROWS(rows);
+    /* A CA that goes on with anchors that end is asked again, and again, but in no loop. */
+    struct schedule_input in = {ALIVE(0, YEAR), .trust_until = NOW + 100 * DAY};
+    int64_t now = NOW;
+    int renewals = 0;
+    for (; renewals < 100 && now < NOW + 100 * DAY; renewals++) {
+        struct schedule_plan plan = {0};
+        in.not_before = in.last_attempt = now;
+        in.not_after = now + YEAR;
+        schedule_plan(&in, now, &plan);
+        assert_true(plan.due > now + HOUR / 3);
+        now = plan.due;
+    }
+    assert_true(renewals < 20);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(c12_renewal_before_the_anchors_end),
         cmocka_unit_test(renewal_at_a_share_of_the_issued_life),
         cmocka_unit_test(the_share_can_be_chosen),
         cmocka_unit_test(without_a_fit_certificate_it_enrolls_now),

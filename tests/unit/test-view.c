@@ -230,7 +230,11 @@ static void show_says_everything(void **state) {
               "\"certificate\":{\"subject\":\"CN=gw\",\"issuer\":\"CN=CA\",\"serial\":\"0A1B\","
               "\"sans\":[\"DNS:gw\"],\"key_type\":\"p256\",\"sha256\":\"ABCD\","
               "\"not_before\":\"2026-10-01T12:00:00Z\",\"not_after\":\"2027-01-06T13:00:00Z\","
-              "\"issued_at\":\"2026-10-01T12:00:01Z\",\"generation\":3}}");
+              "\"issued_at\":\"2026-10-01T12:00:01Z\",\"generation\":3},"
+              "\"trust\":{\"origin\":\"file\",\"url\":\"coaps://est.example\","
+              "\"received_at\":\"2026-10-01T12:00:00Z\",\"until\":\"2027-01-06T13:00:00Z\","
+              "\"generation\":1,\"anchors\":[{\"subject\":\"CN=Root\",\"sha256\":\"EF01\","
+              "\"not_after\":\"2027-01-06T13:00:00Z\"}]}}");
     assert_string_equal(text, "Identity      gw\n"
                               "State         failing\n"
                               "Next          retry 2026-12-30 12:38Z, in 38m (try 3): "
@@ -253,6 +257,12 @@ static void show_says_everything(void **state) {
                               "  Key         p256\n"
                               "  SHA-256     ABCD\n"
                               "  Not before  2026-10-01 12:00Z\n"
+                              "  Not after   2027-01-06 13:00Z (7d left)\n"
+                              "Trust         since 2026-10-01 12:00Z, by the configured anchors\n"
+                              "  From        coaps://est.example\n"
+                              "  Until       2027-01-06 13:00Z (7d left)\n"
+                              "  Anchor      CN=Root\n"
+                              "  SHA-256     EF01\n"
                               "  Not after   2027-01-06 13:00Z (7d left)\n");
     free(text);
 }
@@ -265,7 +275,8 @@ static void show_leaves_out_what_is_not_there(void **state) {
     assert_string_equal(text, "Identity     gw\n"
                               "State        new\n"
                               "Next         enroll 2026-12-30 12:00Z, now: new\n"
-                              "Certificate  none yet\n");
+                              "Certificate  none yet\n"
+                              "Trust        what the configuration names\n");
     free(text);
     text = shown("{\"state\":\"working\",\"next_action\":\"enroll\",\"next_due\":\"" NOW "\","
                  "\"next_why\":\"new\"}");
