@@ -88,6 +88,7 @@ enum block_verdict {
     BLOCK_TOO_LARGE,  /* 4.13 */
     BLOCK_BAD,        /* 4.00: the payload's length contradicts the option */
     BLOCK_NO_MEMORY,  /* 5.00 */
+    BLOCK_BUSY,       /* 5.03: others take the room; block_assembly_add() never says so */
 };
 
 /* Block 0 begins anew. After anything but CONTINUE and COMPLETE the body is empty. */

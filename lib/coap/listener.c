@@ -40,6 +40,9 @@
 /* Header, token and options of a response, at their longest. */
 #define LISTENER_OPTIONS_MAX 44
 #define LISTENER_MTU_DEFAULT 1280
+/* Bytes of unfinished bodies of all clients together, and how many whole ones must fit. */
+#define LISTENER_BODIES 4194304
+#define LISTENER_BODIES_LEAST 16
 #define LISTENER_MTU_MIN 256
 #define LISTENER_COAP_HEADER 4
 
@@ -60,7 +63,7 @@ static void listener_add_peer(struct estc_listener *l, coap_session_t *session) 
     X509 *cert = SSL_get1_peer_certificate(ssl);
     if (!cert)
         return; /* the handshake demands one */
-    struct peer *peer = peer_new(cert, listener_address(session, address), l->max_body);
+    struct peer *peer = peer_new(cert, listener_address(session, address), l->max_body, &l->bodies);
     if (!peer) {
         X509_free(cert);
         return;
@@ -233,6 +236,9 @@ int estc_listener_new(const struct estc_listener_options *options, struct estc_l
     if (!l)
         return estc_error_set(err, -ENOMEM, "out of memory");
     l->max_body = options->max_body ? options->max_body : LISTENER_MAX_BODY_DEFAULT;
+    l->bodies.max = l->max_body > LISTENER_BODIES / LISTENER_BODIES_LEAST
+                        ? l->max_body * LISTENER_BODIES_LEAST
+                        : LISTENER_BODIES;
     l->max_waiting = options->max_waiting ? options->max_waiting : LISTENER_WAITING_DEFAULT;
     /* Clients of both kinds come to one socket. */
     unsigned mtu = options->mtu ? options->mtu : LISTENER_MTU_DEFAULT;

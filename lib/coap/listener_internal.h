@@ -14,6 +14,7 @@ struct estc_listener {
     struct dtls *dtls;
     struct resume *resume;
     struct peer *peers;
+    struct transfer_budget bodies; /* on their way up */
     size_t max_body, datagram;
     uint16_t port;
     estc_answer_fn answer;

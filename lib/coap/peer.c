@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One client's requests: puts bodies together, asks the program once for each whole request, keeps
- * its answer and cuts blocks from it. State belongs to the DTLS connection, so no other client can
- * reach it (RFC 7959 section 7); what it may hold is one body, one answer and the last few
- * datagrams. A new block 0 replaces a transfer that was under way (section 2.5). An answer may be
- * left for later; until it is here the client can ask for other things.
+ * One client's requests: has bodies put together, asks the program once for each whole request,
+ * keeps its answer and cuts blocks from it. State belongs to the DTLS connection, so no other
+ * client can reach it (RFC 7959 section 7); what it may hold are a few bodies (transfer.c), one
+ * answer and the last few datagrams.
  */
 #include "coap/peer.h"
 
@@ -13,11 +12,16 @@
 
 #include <openssl/evp.h>
 
+#include "base/clock.h"
+
 #define PEER_GET 1  /* 0.01 */
 #define PEER_POST 2 /* 0.02 */
 #define PEER_ETAG_LEN 4
+/* When to come again while others take all the room for bodies. */
+#define PEER_BUSY_S 30
 
-struct peer *peer_new(X509 *cert, const char *address, size_t max_body) {
+struct peer *peer_new(X509 *cert, const char *address, size_t max_body,
+                      struct transfer_budget *budget) {
     struct peer *p = calloc(1, sizeof(*p));
     char *text = strdup(address);
     if (!p || !text) {
@@ -28,13 +32,8 @@ struct peer *peer_new(X509 *cert, const char *address, size_t max_body) {
     p->cert = cert;
     p->address = text;
     p->up.max = max_body;
+    p->up.budget = budget;
     return p;
-}
-
-static void peer_key_clear(struct peer_key *key) {
-    free(key->path);
-    free(key->query);
-    *key = (struct peer_key){0};
 }
 
 struct peer *peer_free(struct peer *p) {
@@ -42,49 +41,13 @@ struct peer *peer_free(struct peer *p) {
         return NULL;
     X509_free(p->cert);
     replay_clear(&p->replay);
-    estc_buf_clear(&p->up.body);
+    transfers_clear(&p->up);
     estc_response_clear(&p->down);
-    peer_key_clear(&p->up_key);
-    peer_key_clear(&p->down_key);
-    peer_key_clear(&p->waiting.key);
+    transfer_key_clear(&p->down_key);
+    transfer_key_clear(&p->waiting.key);
     free(p->address);
     free(p);
     return NULL;
-}
-
-/* Keys */
-
-static bool peer_key_set(struct peer_key *key, const struct message *m, const char *path) {
-    peer_key_clear(key);
-    key->query = m->query ? strdup(m->query) : NULL;
-    if (m->query && !key->query)
-        return false;
-    key->path = strdup(path);
-    key->method = m->code == PEER_POST ? ESTC_POST : ESTC_GET;
-    key->content_format = m->content_format;
-    key->accept = m->accept;
-    key->request_tag_len = m->request_tag_len;
-    memcpy(key->request_tag, m->request_tag, m->request_tag_len);
-    return key->path;
-}
-
-static bool peer_same_query(const char *a, const char *b) {
-    return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
-/* A request for further blocks repeats method, URI and Accept (RFC 7959 section 2.4)... */
-static bool peer_key_is_answer(const struct peer_key *key, const struct message *m,
-                               const char *path) {
-    return key->path && strcmp(key->path, path) == 0 && peer_same_query(key->query, m->query) &&
-           key->accept == m->accept && (key->method == ESTC_POST) == (m->code == PEER_POST);
-}
-
-/* ...and blocks of one body agree in all that describes it (section 2.3). */
-static bool peer_key_is_body(const struct peer_key *key, const struct message *m,
-                             const char *path) {
-    return peer_key_is_answer(key, m, path) && key->content_format == m->content_format &&
-           key->request_tag_len == m->request_tag_len &&
-           memcmp(key->request_tag, m->request_tag, m->request_tag_len) == 0;
 }
 
 /* Up */
@@ -104,6 +67,10 @@ static void peer_refuse_body(const struct peer *p, enum block_verdict why, struc
     case BLOCK_BAD:
         reply_error(reply, 400, "payload does not fit the Block1 option");
         break;
+    case BLOCK_BUSY:
+        reply_error(reply, 503, "too many requests are under way: come again");
+        reply->max_age = PEER_BUSY_S;
+        break;
     case BLOCK_COMPLETE:
     case BLOCK_NO_MEMORY:
         reply_error(reply, 500, "out of memory");
@@ -111,22 +78,22 @@ static void peer_refuse_body(const struct peer *p, enum block_verdict why, struc
     }
 }
 
-/* True when the body is whole; otherwise the reply says what is to be done. */
-static bool peer_collect(struct peer *p, const struct message *m, const char *path,
-                         struct reply *reply) {
-    enum block_verdict v = BLOCK_INCOMPLETE;
-    if (m->block1.num == 0 && !peer_key_set(&p->up_key, m, path))
-        v = BLOCK_NO_MEMORY;
-    else if (m->block1.num == 0 || peer_key_is_body(&p->up_key, m, path))
-        v = block_assembly_add(&p->up, &m->block1, m->payload, m->payload_len);
-    else
-        estc_buf_clear(&p->up.body);
+/* The whole body, or NULL: the reply says what is to be done then. */
+static struct transfer *peer_collect(struct peer *p, const struct message *m, const char *path,
+                                     size_t room, struct reply *reply) {
+    struct transfer *whole = NULL;
+    enum block_verdict v = transfers_add(&p->up, m, path, clock_boot_ms(), &whole);
     if (v == BLOCK_COMPLETE)
-        return true;
+        return whole;
     peer_refuse_body(p, v, reply);
     reply->has_block1 = true;
     reply->block1 = m->block1;
-    return false;
+    /* Smaller ones from here on, when the path to the client carries no more (RFC 7959 section
+     * 2.3). */
+    while (m->block1.num == 0 && v == BLOCK_CONTINUE && reply->block1.szx > 0 &&
+           block_size(reply->block1.szx) > room)
+        reply->block1.szx--;
+    return NULL;
 }
 
 /* Down */
@@ -177,12 +144,12 @@ static void peer_take(struct peer *p) {
 }
 
 static void peer_wait(struct peer *p, const struct message *m, size_t room, uint64_t ticket) {
-    peer_key_clear(&p->waiting.key);
+    transfer_key_clear(&p->waiting.key);
     p->waiting =
         (struct peer_waiting){.ticket = ticket, .key = p->down_key, .options = *m, .room = room};
     p->waiting.options.payload = NULL;
     p->waiting.options.query = NULL;
-    p->down_key = (struct peer_key){0}; /* there are no blocks of it yet */
+    p->down_key = (struct transfer_key){0}; /* there are no blocks of it yet */
 }
 
 /* What is asked, but for its body. */
@@ -212,7 +179,7 @@ static bool peer_ask(struct peer *p, const struct peer_question *q, const void *
         .binding = p->binding.len > 0 ? &p->binding : NULL,
     };
     estc_response_clear(&p->down);
-    if (!peer_key_set(&p->down_key, m, q->path))
+    if (!transfer_key_set(&p->down_key, m, q->path))
         return false;
     answer(arg, &who, &request, &p->down);
     if (p->down.later && q->ticket)
@@ -233,7 +200,7 @@ void peer_resume(struct peer *p, struct estc_response *response, struct reply *r
     const struct message m = p->waiting.options;
     size_t room = p->waiting.room;
     estc_response_clear(&p->down);
-    peer_key_clear(&p->down_key);
+    transfer_key_clear(&p->down_key);
     p->down = *response;
     *response = (struct estc_response){.content_format = ESTC_FORMAT_NONE, .max_age = -1};
     p->down_key = p->waiting.key;
@@ -244,7 +211,7 @@ void peer_resume(struct peer *p, struct estc_response *response, struct reply *r
 }
 
 void peer_forget(struct peer *p) {
-    peer_key_clear(&p->waiting.key);
+    transfer_key_clear(&p->waiting.key);
     p->waiting = (struct peer_waiting){0};
 }
 
@@ -258,17 +225,18 @@ void peer_answer(struct peer *p, const struct message *m, const char *path, size
     if (!post && m->has_block1)
         return reply_error(reply, 400, "a GET has no body");
     if (m->has_block2 && m->block2.num > 0) {
-        if (peer_key_is_answer(&p->down_key, m, path))
+        if (transfer_key_is_answer(&p->down_key, m, path))
             return peer_page(p, m, room, reply);
         /* A POST is never carried out for the sake of its later blocks. */
         if (post)
             return reply_error(reply, 408, "no answer to continue: send the request again");
     }
     bool blockwise = post && m->has_block1;
-    if (blockwise && !peer_collect(p, m, path, reply))
+    struct transfer *whole = blockwise ? peer_collect(p, m, path, room, reply) : NULL;
+    if (blockwise && !whole)
         return;
-    const void *body = blockwise ? p->up.body.data : post ? m->payload : NULL;
-    size_t len = blockwise ? p->up.body.len : post ? m->payload_len : 0;
+    const void *body = whole ? whole->up.body.data : post ? m->payload : NULL;
+    size_t len = whole ? whole->up.body.len : post ? m->payload_len : 0;
     const struct peer_question q = {.m = m, .path = path, .room = room, .ticket = ticket};
     if (len > p->up.max)
         peer_refuse_body(p, BLOCK_TOO_LARGE, reply);
@@ -278,6 +246,7 @@ void peer_answer(struct peer *p, const struct message *m, const char *path, size
         reply_init(reply, 0);
     else
         peer_page(p, m, room, reply);
-    estc_buf_clear(&p->up.body);
+    if (whole)
+        transfers_drop(&p->up, whole);
     peer_echo(m, reply);
 }

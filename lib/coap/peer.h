@@ -14,21 +14,13 @@
 #include "coap/block.h"
 #include "coap/message.h"
 #include "coap/reply.h"
-
-/* Which request a transfer belongs to (RFC 7959 section 2.5, RFC 9175 section 3.3). */
-struct peer_key {
-    enum estc_method method;
-    char *path, *query;
-    int content_format, accept;
-    size_t request_tag_len;
-    unsigned char request_tag[MESSAGE_REQUEST_TAG_MAX];
-};
+#include "coap/transfer.h"
 
 /* A request that was acknowledged and is answered later; beside the key, what the answer has to
  * fit. */
 struct peer_waiting {
     uint64_t ticket; /* 0: none */
-    struct peer_key key;
+    struct transfer_key key;
     struct message options; /* its payload is not there */
     size_t room;
     bool confirmable; /* from here on the listener's */
@@ -44,18 +36,19 @@ struct peer {
     char *address;
     struct estc_binding binding; /* len 0: none */
     struct replay replay;
-    /* One body on its way up, one answer on its way down: a client sends one request at a time. */
-    struct block_assembly up;
-    struct peer_key up_key; /* path NULL: none */
+    /* Bodies on their way up, and one answer on its way down, that to the last request. */
+    struct transfers up;
     struct estc_response down;
-    struct peer_key down_key; /* path NULL: none */
+    struct transfer_key down_key; /* path NULL: none */
     size_t down_etag_len;
     unsigned char down_etag[BLOCK_ETAG_MAX];
     struct peer_waiting waiting;
 };
 
-/* Takes the certificate over. NULL without memory. */
-struct peer *peer_new(X509 *cert, const char *address, size_t max_body);
+/* Takes the certificate over. NULL without memory. max_body bytes are a body at most, and the
+ * budget, which must outlive it, those of all peers. */
+struct peer *peer_new(X509 *cert, const char *address, size_t max_body,
+                      struct transfer_budget *budget);
 struct peer *peer_free(struct peer *peer);
 
 /*
