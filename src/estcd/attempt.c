@@ -27,6 +27,8 @@ const char *const attempt_step_texts[] = {ATTEMPT_STEPS(ATTEMPT_TEXT)};
 #undef ATTEMPT_TEXT
 
 static void attempt_clear(struct attempt *a) {
+    sealfile_clear(&a->seal);
+    EVP_PKEY_free(a->server_key);
     X509_free(a->issued);
     wishes_plan_clear(&a->wishes);
     sk_X509_pop_free(a->chain, X509_free);

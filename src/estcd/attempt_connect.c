@@ -32,20 +32,37 @@ static int give_up_pending(struct attempt *a, char **detail, struct estc_error *
     return store_drop_pending(a->store, err);
 }
 
+static enum estc_op op_of(const struct attempt *a) {
+    if (a->identity->key_origin == CONFIG_ORIGIN_SERVER)
+        return ESTC_OP_SKG;
+    return a->renewing ? ESTC_OP_SREN : ESTC_OP_SEN;
+}
+
+/* Whether a pending /skg is for a successor: the operation alone does not tell. */
+static bool can_renew(const struct attempt *a) {
+    _cleanup(facts_clear) struct facts facts = {0};
+    return store_load_facts(a->task->config->state_directory, a->identity->id, &facts, NULL) == 0 &&
+           facts.not_after > clock_real() &&
+           strcmp(facts.request_digest, a->identity->request_digest) == 0;
+}
+
 /* Opens the folder, and picks the operation: what the plan says, or what is pending. */
 int attempt_open(struct attempt *a, char **detail, struct estc_error *err) {
     int rc = store_open(a->task->config->state_directory, a->identity->id, &a->store, err);
     if (rc)
         return rc;
-    a->op = a->task->action == SCHEDULE_RENEW ? ESTC_OP_SREN : ESTC_OP_SEN;
+    a->renewing = a->task->action == SCHEDULE_RENEW;
+    a->op = op_of(a);
     rc = store_load_pending(a->store, &a->pending, err);
     if (rc == -ENOENT)
         return 0;
     if (rc)
         return rc;
     bool same = strcmp(a->pending.request_digest, a->identity->request_digest) == 0;
-    if (same && a->task->action == SCHEDULE_POLL)
+    if (same && a->task->action == SCHEDULE_POLL) {
         a->op = a->pending.op;
+        a->renewing = a->op == ESTC_OP_SREN || (a->op == ESTC_OP_SKG && can_renew(a));
+    }
     if (same && a->pending.op == a->op) {
         bool too_long =
             a->pending.since > 0 && clock_real() - a->pending.since >= a->identity->pending_timeout;
@@ -71,12 +88,13 @@ static int use_current(struct attempt *a, struct estc_error *err) {
 }
 
 int attempt_credentials(struct attempt *a, char **detail, struct estc_error *err) {
-    int rc = a->op == ESTC_OP_SREN
-                 ? use_current(a, err)
-                 : pem_read_credentials(a->identity->birth_certificate, a->identity->birth_key,
-                                        &a->credentials, err);
+    int rc = a->renewing ? use_current(a, err)
+                         : pem_read_credentials(a->identity->birth_certificate,
+                                                a->identity->birth_key, &a->credentials, err);
     if (!rc)
         rc = attempt_load_trust(a, err);
+    if (!rc && a->op == ESTC_OP_SKG && a->identity->key_decrypt)
+        rc = sealfile_read_own(a->identity->key_decrypt, &a->seal, err);
     if (rc)
         return rc;
     *detail = estc_name_text(X509_get_subject_name(a->credentials.cert));

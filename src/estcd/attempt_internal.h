@@ -8,6 +8,7 @@
 #include <estc/estc.h>
 
 #include "attempt.h"
+#include "common/sealfile.h"
 #include "est/wishes.h"
 #include "store.h"
 
@@ -19,6 +20,7 @@ struct attempt {
     void *arg;
     struct estc_wait wait;
     enum estc_op op;
+    bool renewing; /* the current certificate authenticates, and its names are asked for again */
 
     struct store *store;
     struct estc_credentials credentials; /* who we are in the handshake */
@@ -26,7 +28,7 @@ struct attempt {
     char *configured;                    /* digest of what the configuration trusts */
     struct store_trust held;             /* explicit anchors that were there; or empty */
     struct estc_trust *designated;       /* explicit anchors by configuration or fingerprint */
-    X509 *renewed;                       /* the certificate to renew, for /sren */
+    X509 *renewed;                       /* the certificate to renew, if renewing */
     struct estc_transport *transport;
     struct estc_client *client;
     struct estc_trust *anchors;     /* of the EST CA, by this attempt's /crts */
@@ -34,6 +36,8 @@ struct attempt {
     STACK_OF(X509) * intermediates; /* the same */
     struct store_pending pending;
     struct wishes_plan wishes; /* what of the server's wishes goes into the request */
+    struct sealfile seal;      /* for /skg: with what the key is to be sealed; may be empty */
+    EVP_PKEY *server_key;      /* of /skg, instead of pending.key */
     X509 *issued;
     STACK_OF(X509) * chain; /* what stands between issued and its anchor */
     int64_t retry_after;
@@ -72,3 +76,9 @@ int attempt_take_trust(struct attempt *a, const STACK_OF(X509) * received, struc
 bool attempt_is_bound(const struct attempt *a);
 /* Whether the pending request is to be sent again byte for byte (RFC 9148 section 4.7). */
 bool attempt_resends(const struct attempt *a);
+/* Whether the key that a server makes has to come sealed. */
+static inline bool attempt_has_seal(const struct attempt *a) {
+    return a->seal.cert || a->seal.n_secrets > 0;
+}
+/* /skg: sends the request, whose key is thrown away, and takes key and certificate. */
+int attempt_server_key(struct attempt *a, struct estc_error *err);

@@ -23,8 +23,10 @@ static int out_of_memory(struct estc_error *err) {
  * anew for the next connection, with the same key. */
 static int send_request(struct attempt *a, struct estc_error *err) {
     for (int lost = 0;; lost++) {
-        int rc = estc_client_enroll(a->client, a->op, a->pending.csr.data, a->pending.csr.len,
-                                    &a->wait, &a->issued, &a->retry_after, err);
+        int rc = a->op == ESTC_OP_SKG
+                     ? attempt_server_key(a, err)
+                     : estc_client_enroll(a->client, a->op, a->pending.csr.data, a->pending.csr.len,
+                                          &a->wait, &a->issued, &a->retry_after, err);
         if (rc != ESTC_E_STALE || lost == LOST_MAX)
             return rc;
         _cleanup(freep) char *detail = NULL;
@@ -61,6 +63,10 @@ static int check_chain(struct attempt *a, STACK_OF(X509) * *chain, struct estc_e
                              clock_real(), chain, err);
 }
 
+static EVP_PKEY *key_of(const struct attempt *a) {
+    return a->op == ESTC_OP_SKG ? a->server_key : a->pending.key;
+}
+
 /* Chain, dates and key, before anything that works is replaced. */
 int attempt_check(struct attempt *a, char **detail, struct estc_error *err) {
     (void)detail;
@@ -68,7 +74,7 @@ int attempt_check(struct attempt *a, char **detail, struct estc_error *err) {
     int rc = check_chain(a, &chain, err);
     if (rc)
         return estc_error_prefix(err, "the issued certificate");
-    if (!estc_cert_has_key(a->issued, a->pending.key))
+    if (!estc_cert_has_key(a->issued, key_of(a)))
         return estc_error_set(err, ESTC_E_MISMATCH,
                               "the issued certificate is not for the key that was made for it");
     if (X509_check_ca(a->issued) == 1)
@@ -83,7 +89,7 @@ int attempt_check(struct attempt *a, char **detail, struct estc_error *err) {
 
 int attempt_commit(struct attempt *a, char **detail, struct estc_error *err) {
     const struct store_issued issued = {
-        .key = a->pending.key,
+        .key = key_of(a),
         .cert = a->issued,
         .chain = a->chain,
         .cacerts = estc_trust_anchors(a->anchors),

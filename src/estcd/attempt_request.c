@@ -72,7 +72,9 @@ static int challenge(struct attempt *a, char **text, struct estc_error *err) {
 }
 
 bool attempt_resends(const struct attempt *a) {
-    return a->pending.csr.len > 0 && !attempt_is_bound(a) && a->identity->pop != CONFIG_POP_ALWAYS;
+    /* That for a key is built anew, since what the key is sealed with may have changed. */
+    return a->pending.csr.len > 0 && a->op != ESTC_OP_SKG && !attempt_is_bound(a) &&
+           a->identity->pop != CONFIG_POP_ALWAYS;
 }
 
 int attempt_csr(struct attempt *a, char **detail, struct estc_error *err) {
@@ -86,6 +88,8 @@ int attempt_csr(struct attempt *a, char **detail, struct estc_error *err) {
         return rc;
     if (binding && !(*detail = strdup("bound to this connection")))
         return out_of_memory(err);
+    const struct estc_seal seal =
+        attempt_has_seal(a) ? sealfile_seal(&a->seal) : (struct estc_seal){0};
     const struct estc_csr_spec spec = {
         .subject = a->identity->subject,
         .name = a->wishes.subject,
@@ -95,6 +99,7 @@ int attempt_csr(struct attempt *a, char **detail, struct estc_error *err) {
         .challenge = binding,
         .digest = a->wishes.digest,
         .extensions = a->wishes.extensions,
+        .seal = attempt_has_seal(a) ? &seal : NULL,
     };
     estc_buf_clear(&a->pending.csr);
     rc = estc_csr_build(a->pending.key, &spec, &a->pending.csr, err);

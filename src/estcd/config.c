@@ -59,6 +59,7 @@ static int inherit(struct config_identity *i, const struct config_identity *d) {
         {&i->birth_key, d->birth_key},
         {&i->trust, i->fingerprint ? NULL : d->trust},
         {&i->subject, d->subject},
+        {&i->key_decrypt, d->key_decrypt},
         {&i->source, d->source},
         {&i->interface, d->interface},
     };
@@ -88,6 +89,8 @@ static int inherit(struct config_identity *i, const struct config_identity *d) {
         i->pop = d->pop;
     if (i->implicit_trust == 0)
         i->implicit_trust = d->implicit_trust;
+    if (i->key_origin == 0)
+        i->key_origin = d->key_origin;
     return 0;
 }
 
@@ -222,6 +225,9 @@ static int make_digest(struct config_identity *i) {
               digest_add(md, estc_key_type_name((enum estc_key_type)i->key_type));
     for (size_t k = 0; ok && k < n; k++)
         ok = digest_add(md, sorted[k]);
+    /* Not of the form of a subjectAltName; absent where it always was. */
+    if (ok && i->key_origin == CONFIG_ORIGIN_SERVER)
+        ok = digest_add(md, "key of the server");
     if (!ok || !EVP_DigestFinal_ex(md, digest, &len))
         return -ENOMEM;
     i->request_digest = text_hex(digest, len);
@@ -273,6 +279,7 @@ static int complete(struct config *config, struct conf_errors *errors) {
         i->key_type--; /* from "said, and which" to enum estc_key_type */
         i->pop--;      /* the same, to enum config_pop */
         i->implicit_trust--;
+        i->key_origin--;
         if (make_digest(i))
             return -ENOMEM;
     }

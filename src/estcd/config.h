@@ -31,6 +31,12 @@ enum config_implicit {
     CONFIG_IMPLICIT_NEVER,     /* never: they are explicit anchors themselves */
 };
 
+/* Who makes the key. */
+enum config_origin {
+    CONFIG_ORIGIN_DEVICE,
+    CONFIG_ORIGIN_SERVER, /* /skg */
+};
+
 struct config_identity {
     struct conf_origin origin; /* first: see conf_list */
     char *id;                  /* a plain file name: [A-Za-z0-9._-], not starting with "." or "-",
@@ -45,6 +51,8 @@ struct config_identity {
     char *subject;                       /* RFC 4514; NULL: empty */
     char **subject_alt_names;            /* NULL-ended, or NULL */
     int key_type;                        /* enum estc_key_type */
+    int key_origin;                      /* enum config_origin */
+    char *key_decrypt;                   /* path: what a server's key is sealed with, or NULL */
     char **obey;                         /* kinds of a server's wishes, NULL-ended; or NULL */
     unsigned obey_kinds;                 /* the same as WISHES_BIT()s */
     int rekey;                           /* enum conf_bool: a renewal brings a new key */

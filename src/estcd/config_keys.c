@@ -32,13 +32,35 @@ static const struct conf_key birth_keys[] = {
     {.name = NULL},
 };
 
+static const char *const origin_names[] = {
+    [CONFIG_ORIGIN_DEVICE] = "device", [CONFIG_ORIGIN_SERVER] = "server", NULL};
+
+#define KEY_KEYS(table, FALLBACK)                                                \
+    static const struct conf_key table[] = {                                     \
+        {.name = "origin",                                                       \
+         .type = CONF_CHOICE,                                                    \
+         .offset = AT(key_origin),                                               \
+         FALLBACK("device"),                                                     \
+         .min = 1,                                                               \
+         .choices = origin_names,                                                \
+         .help = "who makes the key"},                                           \
+        {.name = "decrypt",                                                      \
+         .type = CONF_PATH,                                                      \
+         .offset = AT(key_decrypt),                                              \
+         .min = 1,                                                               \
+         .help = "file with what the server has to encrypt its key with or to"}, \
+        {.name = NULL},                                                          \
+    }
+
 /*
  * What "defaults" and every identity may say; only an identity has an id. What is built in stands
  * in "defaults": in an identity an absent number is 0 and inherited (config.c).
  */
 #define BUILT_IN(text) .fallback = (text)
 #define INHERITED(text) .fallback = NULL
-#define IDENTITY_KEYS(FALLBACK)                                                        \
+KEY_KEYS(default_key_keys, BUILT_IN);
+KEY_KEYS(identity_key_keys, INHERITED);
+#define IDENTITY_KEYS(FALLBACK, KEYS)                                                  \
     {.name = "url",                                                                    \
      .type = CONF_STRING,                                                              \
      .offset = AT(url),                                                                \
@@ -96,6 +118,10 @@ static const struct conf_key birth_keys[] = {
          .offset = AT(rekey),                                                          \
          FALLBACK("true"),                                                             \
          .help = "whether a renewal brings a new key"},                                \
+        {.name = "key",                                                                \
+         .type = CONF_GROUP,                                                           \
+         .group = KEYS,                                                                \
+         .help = "where the new key comes from"},                                      \
         {.name = "obey",                                                               \
          .type = CONF_STRINGS,                                                         \
          .offset = AT(obey),                                                           \
@@ -182,7 +208,8 @@ static const struct conf_key birth_keys[] = {
         FALLBACK("false"), .help = "accept a server whose certificate has an RSA key"  \
     }
 
-static const struct conf_key default_keys[] = {IDENTITY_KEYS(BUILT_IN), {.name = NULL}};
+static const struct conf_key default_keys[] = {IDENTITY_KEYS(BUILT_IN, default_key_keys),
+                                               {.name = NULL}};
 
 static const struct conf_key identity_keys[] = {
     {.name = "id",
@@ -190,7 +217,7 @@ static const struct conf_key identity_keys[] = {
      .offset = AT(id),
      .required = true,
      .help = "name of the identity and of its folder"},
-    IDENTITY_KEYS(INHERITED),
+    IDENTITY_KEYS(INHERITED, identity_key_keys),
     {.name = NULL},
 };
 

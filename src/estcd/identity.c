@@ -12,6 +12,7 @@
 
 #include "common/exitcode.h"
 #include "common/pem.h"
+#include "common/sealfile.h"
 
 #define IDENTITY_LABEL(name, label) [name] = label,
 const char *const identity_state_names[] = {IDENTITY_STATES(IDENTITY_LABEL)};
@@ -104,6 +105,10 @@ int identity_check_files(const struct config_identity *config, struct estc_error
     int rc = pem_read_credentials(config->birth_certificate, config->birth_key, &credentials, err);
     if (!rc && config->trust)
         rc = pem_read_trust(config->trust, &trust, err);
+    struct sealfile seal = {0};
+    if (!rc && config->key_decrypt)
+        rc = sealfile_read_own(config->key_decrypt, &seal, err);
+    sealfile_clear(&seal);
     estc_trust_free(trust);
     pem_credentials_clear(&credentials);
     return rc;

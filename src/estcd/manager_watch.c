@@ -25,7 +25,8 @@ static char **watched_paths(const struct member *member) {
     const struct config_identity *config = member->identity.config;
     const char *state = member->manager->config->state_directory;
     char **paths = NULL;
-    const char *const named[] = {config->birth_certificate, config->birth_key, config->trust};
+    const char *const named[] = {config->birth_certificate, config->birth_key, config->trust,
+                                 config->key_decrypt};
     for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++)
         if (named[i])
             text_list_add(&paths, named[i]);

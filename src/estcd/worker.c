@@ -153,13 +153,18 @@ static int enter_sandbox(const struct attempt_task *task, struct estc_error *err
     int rc = fs_mkdir_all(AT_FDCWD, folder, 0750, err); /* what is absent cannot be allowed */
     if (rc)
         return rc;
+    const char *const named[] = {i->birth_certificate, i->birth_key, i->trust, i->key_decrypt};
+    const char *readable[sizeof(named) / sizeof(named[0]) + 1] = {NULL};
+    for (size_t n = 0, at = 0; n < sizeof(named) / sizeof(named[0]); n++)
+        if (named[n])
+            readable[at++] = named[n];
     const struct sandbox_paths paths = {
         .writable = (const char *const[]){folder,
 #ifdef ESTC_REPORTS /* where a test build's sanitizers and coverage write */
                                           ESTC_REPORTS,
 #endif
                                           NULL},
-        .readable = (const char *const[]){i->birth_certificate, i->birth_key, i->trust, NULL},
+        .readable = readable,
     };
     return sandbox_enter(&paths, err);
 }

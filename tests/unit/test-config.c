@@ -217,6 +217,7 @@ static void the_digest_tells_requests_apart(void **state) {
         ONE("subject_alt_names = [\"DNS:a\", \"DNS:b\"];"),
         ONE(ASKED "label = \"l\";"),
         ONE(ASKED "key_type = \"p384\";"),
+        ONE(ASKED "key = { origin = \"server\"; };"),
         ONE(ASKED "url = \"coaps://est.example/other\";"),
         ONE("label = \"l\"; subject_alt_names = [\"DNS:a\", \"DNS:b\"];"),
     };
@@ -239,6 +240,7 @@ static void the_digest_is_the_same_for_the_same_request(void **state) {
         ONE(ASKED "renew_at = \"20%\"; attempt_timeout = \"1h\"; block_size = 16;"),
         ONE(ASKED "trust = \"/other\"; birth = { certificate = \"/o\"; key = \"/k\"; };"),
         ONE(ASKED "key_type = \"p256\";"),
+        ONE(ASKED "key = { origin = \"device\"; decrypt = \"/seal\"; };"),
     };
     char first[65], digest[65];
     digest_of(c, ONE(ASKED), first);
