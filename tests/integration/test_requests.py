@@ -55,7 +55,7 @@ class Requests(harness.ClassSite):
     def answer(cls, asked):
         """Honest, and keeps names as they were asked for."""
         cls.bodies[asked.op].append((asked.certificate, asked.body))
-        if asked.op == "crts":
+        if asked.op in ("crts", "att"):
             return rogue.honest(asked)
         return rogue.Answer(204, pki.certs_only(asked.issue(
             sans=[value for ext in asked.csr.extensions
@@ -125,19 +125,25 @@ class Requests(harness.ClassSite):
     def test_u02_u04_paths_and_host(self):
         for _, message in self.server.messages:
             self.assertEqual(message.path[:-1], [".well-known", "est", LABEL])
-            self.assertIn(message.path[-1], ("crts", "sen", "sren"))
+            self.assertIn(message.path[-1], ("crts", "att", "sen", "sren"))
             self.assertEqual(message.option(coap.URI_HOST), HOST.encode())
 
     def test_c12_t09_crts_before_anything_else(self):
         for messages in self.sessions():
             operations = list(dict.fromkeys(m.path[-1] for m in messages))
-            self.assertEqual(operations[0], "crts")
-            self.assertEqual(len(operations), 2)
+            self.assertEqual(operations[:2], ["crts", "att"])
+            self.assertIn(operations[2:], (["sen"], ["sren"]))
 
     def test_f01_f02_crts(self):
         for message in self.requests("crts"):
             self.assertEqual((message.code, message.payload), (GET, b""))
             self.assertEqual(message.number(coap.ACCEPT), 281)
+            self.assertIsNone(message.option(coap.CONTENT_FORMAT))
+
+    def test_f01_f05_att(self):
+        for message in self.requests("att"):
+            self.assertEqual((message.code, message.payload), (GET, b""))
+            self.assertEqual(message.number(coap.ACCEPT), 285)
             self.assertIsNone(message.option(coap.CONTENT_FORMAT))
 
     def test_f01_f03_sen_and_sren(self):
