@@ -239,6 +239,21 @@ static int exchange_take_answer(struct exchange *x) {
     return exchange_collect(x);
 }
 
+/* A body that went up in one piece may do in several: in the largest blocks that are smaller than
+ * it and than the limit that the server names (RFC 7959 section 2.9.3). This happens once, for the
+ * next refusal is one of a block. */
+static bool exchange_split(struct exchange *x) {
+    int64_t limit = x->s->answer.message.size1;
+    unsigned szx = x->up.szx;
+    while (szx > 0 &&
+           (block_size(szx) >= x->up.len || (limit >= 0 && block_size(szx) > (uint64_t)limit)))
+        szx--;
+    if (block_size(szx) >= x->up.len)
+        return false;
+    block_sender_restart(&x->up, szx);
+    return true;
+}
+
 /* While the request goes up: an acknowledgement of a part, a refusal, or the answer. */
 static int exchange_take_first(struct exchange *x) {
     const struct message *m = &x->s->answer.message;
@@ -255,6 +270,8 @@ static int exchange_take_first(struct exchange *x) {
         block_sender_restart(&x->up, m->block1.szx);
         return 0;
     }
+    if (m->code == 413 && !part.blockwise && exchange_split(x))
+        return 0;
     if (m->code < 300 && part.block.more)
         return exchange_error(x, ESTC_E_PROTOCOL, "an answer came before the request was complete");
     return exchange_take_answer(x);

@@ -76,6 +76,10 @@ static int message_read_option(struct message *m, coap_option_num_t number,
         if (m->max_age < 0 && message_uint(value, len, &n))
             m->max_age = n;
         return 0;
+    case COAP_OPTION_SIZE1:
+        if (m->size1 < 0 && message_uint(value, len, &n))
+            m->size1 = n;
+        return 0;
     case COAP_OPTION_ETAG:
         if (m->etag_len == 0)
             message_read_bytes(value, len, m->etag, sizeof(m->etag), &m->etag_len);
@@ -95,6 +99,7 @@ int message_read(const coap_pdu_t *pdu, struct message *out) {
         .content_format = ESTC_FORMAT_NONE,
         .accept = ESTC_FORMAT_NONE,
         .max_age = -1,
+        .size1 = -1,
     };
     coap_opt_iterator_t iter;
     coap_option_iterator_init(pdu, &iter, COAP_OPT_ALL);

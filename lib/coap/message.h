@@ -17,6 +17,7 @@ struct message {
     int content_format; /* -1: absent */
     int accept;         /* -1: absent */
     int64_t max_age;    /* -1: absent */
+    int64_t size1;      /* -1: absent */
     bool has_block1, has_block2;
     struct block block1, block2;
     size_t etag_len, request_tag_len;

@@ -166,6 +166,22 @@ SCRIPT(takes_smaller_blocks) {
     acknowledge(ssl, q, is_last(q) ? CHANGED : CONTINUE, 1);
 }
 
+/* Nothing above 64 bytes in one message, and no word about blocks. */
+SCRIPT(refuses_large_messages) {
+    UNUSED;
+    if (!is_request(q))
+        return;
+    struct net_coap m;
+    if (q->payload_len <= 64) {
+        keep_block(q);
+        acknowledge(ssl, q, net_option(q, OPT_BLOCK1) & 8 ? CONTINUE : CHANGED, 2);
+        return;
+    }
+    begin_ack(&m, q, NET_CODE(4, 13));
+    net_coap_uint(&m, OPT_SIZE1, 64);
+    net_send(ssl, &m);
+}
+
 SCRIPT(refuses_large_blocks) {
     UNUSED;
     if (!is_request(q))
@@ -267,6 +283,9 @@ static const struct scene scenes[] = {
     {"b09_smaller_size", takes_smaller_blocks, 1500, 512, 0, 0, 204, 0, "", 32},
     {"b10_413_names_a_size", refuses_large_blocks, 300, 0, 0, 0, 204, 0, "", 6},
     {"b10_413_amid_blocks", refuses_large_blocks, 300, 128, 0, 0, 204, 0, "", 6},
+    {"b10_413_to_one_piece", refuses_large_messages, 300, 0, 0, 0, 204, 0, "", 6},
+    {"b10_413_to_one_piece_for_good", too_large, 300, 0, 0, 0, 413, 0, "", 2},
+    {"b10_413_to_the_smallest_piece", too_large, 16, 0, 0, 0, 413, 0, "", 1},
     {"code_413_for_good", too_large, 3000, 0, 0, 0, 413, 0, "", 1},
     {"b07_408_for_ever", loses_blocks, 200, 128, 0, ESTC_E_PROTOCOL, 0, 0, "again and again", 8},
     {"b07_408_once", loses_blocks_once, 200, 128, 0, 0, 204, 0, "", 4},
@@ -288,8 +307,8 @@ static const struct scene scenes[] = {
 static void uploads_arrive_whole(void **state) {
     (void)state;
     static const char *const names[] = {"b01_blocks_up", "b09_smaller_size", "b10_413_names_a_size",
-                                        "b07_408_once"};
-    static const size_t lengths[] = {3000, 1500, 300, 200};
+                                        "b10_413_to_one_piece", "b07_408_once"};
+    static const size_t lengths[] = {3000, 1500, 300, 300, 200};
     for (size_t i = 0; i < COUNT(names); i++) {
         unsigned char want[4096];
         play_named(scenes, COUNT(scenes), names[i]);

@@ -253,7 +253,7 @@ static const struct scene scenes[] = {
      "not allowed there", 1},
     {"critical_option_accept", option_accept, 0, 0, 0, ESTC_E_PROTOCOL, 0, 0, "not allowed", 1},
     /* libcoap drops what it does not know, so all that is left is silence. */
-    {"critical_option_unknown", option_oscore, 0, 0, 0, ESTC_E_TIMEOUT, 0, 0, "no usable", 1},
+    {"critical_option_oscore", option_oscore, 0, 0, 0, ESTC_E_PROTOCOL, 0, 0, "not allowed", 1},
     {"block2_szx_7", option_block2_szx7, 0, 0, 0, ESTC_E_PROTOCOL, 0, 0, "not allowed", 1},
     {"block2_twice", option_block2_twice, 0, 0, 0, ESTC_E_PROTOCOL, 0, 0, "not allowed", 1},
 };
