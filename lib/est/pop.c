@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include <estc/cert.h>
+
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/x509v3.h>
@@ -63,13 +65,7 @@ static bool is_binding(const unsigned char *text, size_t len, const struct estc_
 /* id-kp-cmcRA (RFC 6402 section 2.10) means something in a certificate of the EST CA alone. */
 static bool is_ra(const struct answer *a) {
     const struct estc_server_ops *ops = a->server->ops;
-    EXTENDED_KEY_USAGE *usages = X509_get_ext_d2i(a->peer->cert, NID_ext_key_usage, NULL, NULL);
-    bool listed = false;
-    for (int i = 0; usages && i < sk_ASN1_OBJECT_num(usages); i++)
-        listed = listed || OBJ_obj2nid(sk_ASN1_OBJECT_value(usages, i)) == NID_cmcRA;
-    EXTENDED_KEY_USAGE_free(usages);
-    ossl_forget();
-    return listed && ops->issued && ops->issued(a->server->arg, a->peer);
+    return estc_cert_is_ra(a->peer->cert) && ops->issued && ops->issued(a->server->arg, a->peer);
 }
 
 int answer_pop(const struct answer *a, const X509_REQ *csr, enum estc_pop *out,

@@ -19,6 +19,7 @@
 
 struct ca {
     struct estc_credentials own; /* certificate and key; own.chain is empty or intermediates */
+    STACK_OF(X509) * previous;
     STACK_OF(X509) * certificates;
     int64_t not_before, not_after;
 };
@@ -27,6 +28,7 @@ struct ca *ca_close(struct ca *ca) {
     if (!ca)
         return NULL;
     pem_credentials_clear(&ca->own);
+    sk_X509_pop_free(ca->previous, X509_free);
     sk_X509_pop_free(ca->certificates, X509_free);
     free(ca);
     return NULL;
@@ -37,6 +39,10 @@ CLEANUP_DEFINE(struct estc_trust *, trust_freep, estc_trust_free);
 
 X509 *ca_certificate(const struct ca *ca) {
     return ca->own.cert;
+}
+
+const STACK_OF(X509) * ca_previous(const struct ca *ca) {
+    return ca->previous;
 }
 
 const STACK_OF(X509) * ca_certificates(const struct ca *ca) {
@@ -56,8 +62,12 @@ static int read_chain(struct ca *ca, const struct config *config, struct estc_er
     if (!ca->certificates || !X509_add_cert(ca->certificates, ca->own.cert, X509_ADD_FLAG_UP_REF))
         return estc_error_set(err, -ENOMEM, "out of memory");
     int rc = config->ca_chain ? pem_read_certs(config->ca_chain, &above, err) : 0;
+    if (!rc && config->ca_previous)
+        rc = pem_read_certs(config->ca_previous, &ca->previous, err);
     if (!rc)
         rc = add_all(ca->certificates, ca->own.chain, err);
+    if (!rc)
+        rc = add_all(ca->certificates, ca->previous, err);
     return rc ? rc : add_all(ca->certificates, above, err);
 }
 

@@ -18,7 +18,9 @@ int ca_open(const struct config *config, struct ca **out, struct estc_error *err
 struct ca *ca_close(struct ca *ca);
 
 X509 *ca_certificate(const struct ca *ca);
-/* What /crts answers: the issuing certificate and all above it. Owned by ca. */
+/* The earlier ones of the same CA, before it got another key; empty without any. Owned by ca. */
+const STACK_OF(X509) * ca_previous(const struct ca *ca);
+/* What /crts answers: the issuing certificate, the previous ones and all above. Owned by ca. */
 const STACK_OF(X509) * ca_certificates(const struct ca *ca);
 
 /*

@@ -48,7 +48,8 @@ struct config_attributes {
 struct config_client_ca {
     struct conf_origin origin; /* first: see conf_list */
     char *name;
-    char *certificate; /* PEM path: one or more anchors */
+    char *certificate;  /* PEM path: one or more anchors */
+    int accept_expired; /* enum conf_bool: its certificates count after their end, too */
 };
 
 /* The parts of a subject that a rule can have patterns for, and that "${...}" in a pattern can
@@ -103,11 +104,12 @@ struct config {
     char *ledger;         /* path of the SQLite file */
     char *control_socket;
     char *server_certificate, *server_key;
-    char *ca_certificate, *ca_key, *ca_chain; /* ca_chain: intermediates and root, for /crts */
-    int64_t lifetime, backdate;               /* seconds */
-    int server_keys;                          /* enum conf_bool: /skg and /skc are there */
-    char *seal_secrets, *seal_certificates;   /* what keys are sealed with on their way, or NULL */
-    int64_t repeat_window;                    /* seconds in which a request counts as repeated */
+    char *ca_certificate, *ca_key, *ca_previous,
+        *ca_chain;                          /* ca_chain: intermediates and root, for /crts */
+    int64_t lifetime, backdate;             /* seconds */
+    int server_keys;                        /* enum conf_bool: /skg and /skc are there */
+    char *seal_secrets, *seal_certificates; /* what keys are sealed with on their way, or NULL */
+    int64_t repeat_window;                  /* seconds in which a request counts as repeated */
     int64_t max_body, max_sessions, idle_timeout, mtu, dtls_timeout;
     int log_level;               /* enum estc_log_level */
     struct conf_list client_cas; /* struct config_client_ca */

@@ -28,6 +28,11 @@ static const struct conf_key client_ca_keys[] = {
      .required = true,
      .min = 1,
      .help = "PEM file: the CA's certificate, one or more"},
+    {.name = "accept_expired",
+     .type = CONF_BOOL,
+     .offset = AT(accept_expired),
+     .fallback = "false",
+     .help = "let in certificates of it that have expired"},
     {.name = NULL},
 };
 #undef AT
@@ -192,6 +197,11 @@ static const struct conf_key ca_keys[] = {
      .required = true,
      .min = 1,
      .help = "PEM file: its private key"},
+    {.name = "previous",
+     .type = CONF_PATH,
+     .offset = AT(ca_previous),
+     .min = 1,
+     .help = "PEM file: the issuing CA's earlier certificates, whose devices are still ours"},
     {.name = "chain",
      .type = CONF_PATH,
      .offset = AT(ca_chain),

@@ -27,10 +27,13 @@ bool registrar_is_ours(const struct registrar *registrar, X509 *cert, int64_t no
 }
 
 const char *registrar_client_ca(const struct registrar *registrar, X509 *cert, int64_t now) {
-    for (size_t i = 0; i < registrar->config->client_cas.n; i++)
-        if (!estc_trust_verify(registrar->client_cas[i], cert, NULL, ESTC_PURPOSE_CLIENT, now, NULL,
-                               NULL))
-            return config_client_ca_at(registrar->config, i)->name;
+    for (size_t i = 0; i < registrar->config->client_cas.n; i++) {
+        const struct config_client_ca *ca = config_client_ca_at(registrar->config, i);
+        enum estc_purpose purpose =
+            ca->accept_expired == CONF_TRUE ? ESTC_PURPOSE_EXPIRED_CLIENT : ESTC_PURPOSE_CLIENT;
+        if (!estc_trust_verify(registrar->client_cas[i], cert, NULL, purpose, now, NULL, NULL))
+            return ca->name;
+    }
     return NULL;
 }
 
@@ -107,6 +110,7 @@ struct registrar *registrar_close(struct registrar *registrar) {
     free(registrar->client_cas);
     estc_trust_free(registrar->own);
     estc_trust_free(registrar->all);
+    estc_trust_free(registrar->expired);
     ledger_closep(&registrar->ledger);
     keygen_close(registrar->keygen);
     ca_close(registrar->ca);
@@ -120,25 +124,60 @@ const struct estc_trust *registrar_client_trust(const struct registrar *registra
     return registrar->all;
 }
 
+const struct estc_trust *registrar_expired_trust(const struct registrar *registrar) {
+    return estc_trust_count(registrar->expired) > 0 ? registrar->expired : NULL;
+}
+
+static int add_all(struct estc_trust *to, const STACK_OF(X509) * certs, struct estc_error *err) {
+    int rc = 0;
+    for (int i = 0; !rc && i < sk_X509_num(certs); i++)
+        rc = estc_trust_add(to, sk_X509_value(certs, i), err);
+    return rc;
+}
+
+/* Of what was issued here nothing counts after its end, and revocation would be worth nothing. */
+static int check_not_ours(const struct registrar *registrar, const struct config_client_ca *ca,
+                          const STACK_OF(X509) * anchors, struct estc_error *err) {
+    const STACK_OF(X509) *ours = ca_certificates(registrar->ca);
+    for (int i = 0; i < sk_X509_num(anchors); i++)
+        for (int k = 0; k < sk_X509_num(ours); k++)
+            if (X509_cmp(sk_X509_value(anchors, i), sk_X509_value(ours, k)) == 0)
+                return estc_error_set(err, ESTC_E_CREDENTIAL,
+                                      "client_cas '%s': accept_expired is not for the CA that "
+                                      "issues here: remove it, or name the factory's CA",
+                                      ca->name);
+    return 0;
+}
+
+static int open_client_ca(struct registrar *registrar, size_t i, struct estc_error *err) {
+    const struct config_client_ca *ca = config_client_ca_at(registrar->config, i);
+    int rc = pem_read_trust(ca->certificate, &registrar->client_cas[i], err);
+    if (rc)
+        return rc;
+    const STACK_OF(X509) *anchors = estc_trust_anchors(registrar->client_cas[i]);
+    rc = add_all(registrar->all, anchors, err);
+    if (rc || ca->accept_expired != CONF_TRUE)
+        return rc;
+    rc = check_not_ours(registrar, ca, anchors, err);
+    return rc ? rc : add_all(registrar->expired, anchors, err);
+}
+
 static int open_trust(struct registrar *registrar, struct estc_error *err) {
     const struct config *config = registrar->config;
-    int rc = estc_trust_new(&registrar->own, err);
-    if (!rc)
-        rc = estc_trust_add(registrar->own, ca_certificate(registrar->ca), err);
-    if (!rc)
-        rc = estc_trust_new(&registrar->all, err);
-    if (!rc)
-        rc = estc_trust_add(registrar->all, ca_certificate(registrar->ca), err);
+    struct estc_trust **const sets[] = {&registrar->own, &registrar->all};
+    int rc = estc_trust_new(&registrar->expired, err);
+    for (size_t i = 0; !rc && i < sizeof(sets) / sizeof(sets[0]); i++) {
+        rc = estc_trust_new(sets[i], err);
+        if (!rc)
+            rc = estc_trust_add(*sets[i], ca_certificate(registrar->ca), err);
+        if (!rc)
+            rc = add_all(*sets[i], ca_previous(registrar->ca), err);
+    }
     registrar->client_cas = calloc(config->client_cas.n + 1, sizeof(*registrar->client_cas));
     if (!rc && !registrar->client_cas)
         rc = out_of_memory(err);
-    for (size_t i = 0; !rc && i < config->client_cas.n; i++) {
-        rc = pem_read_trust(config_client_ca_at(config, i)->certificate, &registrar->client_cas[i],
-                            err);
-        const STACK_OF(X509) *anchors = rc ? NULL : estc_trust_anchors(registrar->client_cas[i]);
-        for (int k = 0; !rc && k < sk_X509_num(anchors); k++)
-            rc = estc_trust_add(registrar->all, sk_X509_value(anchors, k), err);
-    }
+    for (size_t i = 0; !rc && i < config->client_cas.n; i++)
+        rc = open_client_ca(registrar, i, err);
     return rc;
 }
 

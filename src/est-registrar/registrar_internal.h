@@ -11,8 +11,9 @@ struct registrar {
     struct ledger *ledger;
     struct keygen *keygen;          /* NULL: no keys are made here */
     struct estc_trust **client_cas; /* one for each of config->client_cas */
-    struct estc_trust *own;         /* the issuing CA alone */
+    struct estc_trust *own;         /* the issuing CA alone, with its earlier certificates */
     struct estc_trust *all;
+    struct estc_trust *expired; /* of those of client_cas that accept_expired */
 };
 
 /* Whether the certificate was issued by our CA. */

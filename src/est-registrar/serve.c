@@ -120,6 +120,7 @@ static int open_listener(const struct config *config, struct serving *s, struct 
         .port = (uint16_t)config->port,
         .credentials = own,
         .client_trust = registrar_client_trust(s->registrar),
+        .expired_trust = registrar_expired_trust(s->registrar),
         .max_body = (size_t)config->max_body,
         .max_sessions = (unsigned)config->max_sessions,
         .idle_timeout = (unsigned)config->idle_timeout,
