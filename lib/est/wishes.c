@@ -67,7 +67,7 @@ const char *wishes_refusal(enum wishes_kind kind) {
     static const char *const texts[] = {
         [WISHES_KEY] = "obey does not name key",
         [WISHES_SIGNATURE] = "obey does not name signature",
-        [WISHES_POP] = "obey does not name pop",
+        [WISHES_POP] = "obey does not name pop, or pop is never",
         [WISHES_NAMES] = "obey does not name names",
         [WISHES_EXTENSIONS] = "obey does not name extensions",
     };

@@ -184,7 +184,8 @@ static void a14_each_kind_only_when_it_is_named(void **state) {
     assert_lines(&plan,
                  LINES("key id-ecPublicKey on secp384r1: not granted, obey does not name key",
                        "signature ecdsa-with-SHA512: not granted, obey does not name signature",
-                       "channel binding: not granted, obey does not name pop",
+                       "channel binding: not granted, obey does not name pop, or pop is "
+                       "never",
                        "subject O=Theirs: not granted, obey does not name names",
                        "subjectAltName: not granted, obey does not name names",
                        "extension extendedKeyUsage: not granted, obey does not name extensions"));
