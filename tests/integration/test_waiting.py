@@ -398,6 +398,11 @@ class Bound(WaitingCase):
         self.assertNotEqual(self.s.show("gw")["certificate"]["serial"],
                             shown["certificate"]["serial"])
 
+    def test_a05_p07_auto_binds_because_the_server_says_so(self):
+        self.daemon()
+        self.s.wait_state("gw", "valid")
+        self.assertIn("bound to this connection", self.s.daemon.log())
+
     def test_p01_never_means_never(self):
         self.daemon(pop="never")
         shown = self.s.wait_state("gw", "failing")
