@@ -45,12 +45,13 @@ int attempt_key(struct attempt *a, char **detail, struct estc_error *err) {
     return store_save_pending(a->store, &a->pending, err);
 }
 
-/* Whether the request has to be bound to the connection that it goes out on. One that was, stays so
- * when the server cannot be asked again. */
+/* Whether the request has to be bound to the connection that it goes out on. Recommended where only
+ * implicit anchors tell who the server is (RFC 7030 section 6). One that was, stays so when the
+ * server cannot be asked again. */
 static bool wants_binding(const struct attempt *a) {
     switch ((enum config_pop)a->identity->pop) {
     case CONFIG_POP_AUTO:
-        return a->wishes.challenge || attempt_is_bound(a);
+        return a->wishes.challenge || !attempt_explicit(a) || attempt_is_bound(a);
     case CONFIG_POP_ALWAYS:
         return true;
     case CONFIG_POP_NEVER:

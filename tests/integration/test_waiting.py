@@ -234,7 +234,8 @@ class Held(WaitingCase):
 class DaemonCase(WaitingCase):
     """estcd and a registrar that takes its time."""
 
-    def start(self, **settings):
+    def start(self, pop="never", **settings):
+        settings["pop"] = pop
         self.s.write_config([self.s.identity("gw", **settings)])
         self.s.start_daemon()
 
