@@ -288,7 +288,8 @@ class Rogue(harness.ClassSite):
         site.write_config([
             {"id": label, "url": f"coaps://localhost:{cls.server.port}{EST}", "label": label,
              "subject": "CN=mine", "subject_alt_names": ["DNS:mine.example"],
-             "trust": str(site.dir / "trust.pem"),
+             # Explicit from the beginning: then a request is bound for the sake of a wish alone.
+             "trust": str(site.dir / "trust.pem"), "implicit_trust": "never",
              "birth": {"certificate": str(site.dir / "birth.pem"),
                        "key": str(site.dir / "birth.key")}, "attempt_timeout": "20s",
              **({"obey": obey[label]} if label in obey else {})}
