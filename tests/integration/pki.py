@@ -179,3 +179,37 @@ def request_with(key, common_name, *attributes):
                tlv(0xa0, *sorted(attributes)))
     return tlv(0x30, info, tlv(0x30, oid("1.2.840.10045.4.3.2")),
                tlv(0x03, b"\x00", key.sign(info, ec.ECDSA(hashes.SHA256()))))
+
+
+def certify(authority, key, subject, days):
+    """A CA certificate by authority for somebody else's key, with both key identifiers."""
+    return (
+        x509.CertificateBuilder().subject_name(subject).issuer_name(authority.subject)
+        .public_key(key.public_key()).serial_number(x509.random_serial_number())
+        .not_valid_before(now() - DAY).not_valid_after(now() + days * DAY)
+        .add_extension(x509.BasicConstraints(True, None), True)
+        .add_extension(x509.KeyUsage(False, False, False, False, False, True, True, False,
+                                     False), True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(
+            authority.key.public_key()), False)
+        .sign(authority.key, hashes.SHA256()))
+
+
+class Rollover:
+    """A root that changes its key: old and new, and each certified by the other (RFC 4210
+    section 4.4)."""
+
+    def __init__(self, common_name="Site root"):
+        self.old, self.new = Authority(common_name, days=30), Authority(common_name, days=60)
+        self.new_with_old = certify(self.old, self.new.key, self.new.subject, 30)
+        self.old_with_new = certify(self.new, self.old.key, self.old.subject, 30)
+
+    @property
+    def all(self):
+        return [self.old.cert, self.old_with_new, self.new_with_old, self.new.cert]
+
+
+def fingerprint(cert, kind="SHA256"):
+    digest = cert.fingerprint({"SHA256": hashes.SHA256(), "SHA512": hashes.SHA512()}[kind])
+    return f"{kind}:{digest.hex()}"
