@@ -71,7 +71,7 @@ static SSL_CTX *make_end(const SSL_METHOD *method, const struct net_id *id) {
 
 static void shake_hands(SSL_CTX *server_ctx, SSL_CTX *client_ctx, SSL_SESSION **session) {
     SSL *server = SSL_new(server_ctx), *client = SSL_new(client_ctx);
-    BIO *here, *there;
+    BIO *here = NULL, *there = NULL;
     assert_true(server && client && BIO_new_bio_pair(&here, 0, &there, 0));
     SSL_set_bio(server, here, here);
     SSL_set_bio(client, there, there);
