@@ -108,9 +108,8 @@ static void k14_a_certificate_and_its_key(void **state) {
         assert_int_equal(estc_key_to_pem(own ? key : other, &pem, NULL), 0);
         struct sealfile file = {0};
         struct estc_error err = {0};
-        assert_int_equal(
-            sealfile_read_own(write_file(p, pem.data, pem.len, 0600), &file, &err),
-            ESTC_E_CREDENTIAL);
+        assert_int_equal(sealfile_read_own(write_file(p, pem.data, pem.len, 0600), &file, &err),
+                         ESTC_E_CREDENTIAL);
         assert_non_null(strstr(err.text, "key usage lacks keyAgreement"));
         assert_null(file.cert);
     }
