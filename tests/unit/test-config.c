@@ -73,6 +73,11 @@ static void an_identity_inherits_what_it_does_not_say(void **state) {
     assert_int_equal(i->pop, CONFIG_POP_AUTO);
     assert_int_equal(i->block_size, 1024);
     assert_int_equal(i->max_body, 65536);
+    assert_int_equal(i->mtu, 1280);
+    assert_int_equal(i->dtls_timeout, 1);
+    assert_int_equal(i->ack_timeout, 2);
+    assert_null(i->source);
+    assert_null(i->interface);
     assert_int_equal(i->allow_rsa_server, CONF_FALSE);
     assert_int_equal(i->origin.line, 3);
     config_free(config);
@@ -81,6 +86,8 @@ static void an_identity_inherits_what_it_does_not_say(void **state) {
                           "subject_alt_names = [\"DNS:all\"]; key_type = \"rsa3072\";"
                           "renew_at = \"50%\"; attempt_timeout = \"1m\"; block_size = 64;"
                           "pending_timeout = \"2m\"; pop = \"never\";"
+                          "mtu = 576; dtls_timeout = \"9s\"; ack_timeout = \"5s\";"
+                          "source = \"192.0.2.1\"; interface = \"wwan0\";"
                           "max_body = \"1K\"; allow_rsa_server = true; };"
                           "identities = ( { id = \"gw\"; } );");
     i = config_at(config, 0);
@@ -94,6 +101,11 @@ static void an_identity_inherits_what_it_does_not_say(void **state) {
     assert_int_equal(i->pop, CONFIG_POP_NEVER);
     assert_int_equal(i->block_size, 64);
     assert_int_equal(i->max_body, 1024);
+    assert_int_equal(i->mtu, 576);
+    assert_int_equal(i->dtls_timeout, 9);
+    assert_int_equal(i->ack_timeout, 5);
+    assert_string_equal(i->source, "192.0.2.1");
+    assert_string_equal(i->interface, "wwan0");
     assert_int_equal(i->allow_rsa_server, CONF_TRUE);
     config_free(config);
 }
@@ -276,6 +288,12 @@ static void what_an_identity_lacks_or_gets_wrong(void **state) {
         {ONE("subject = \"CN=a\"; attempt_timeout = \"9s\";"), "attempt_timeout: 9s",
          "10 s to 1 h"},
         {ONE("subject = \"CN=a\"; max_body = \"2M\";"), "max_body: 2M", "1024 to 1048576"},
+        {ONE("subject = \"CN=a\"; mtu = 255;"), "mtu: 255", "256 to 9000"},
+        {ONE("subject = \"CN=a\"; dtls_timeout = \"61s\";"), "dtls_timeout: 61s", "1 s to 1 min"},
+        {ONE("subject = \"CN=a\"; ack_timeout = \"1s\";"), "ack_timeout: 1s", "2 s to 1 min"},
+        {ONE("subject = \"CN=a\"; source = \"localhost\";"), "source: 'localhost'",
+         "not an IPv4 or IPv6 address"},
+        {ONE("subject = \"CN=a\"; interface = \"a/b\";"), "interface: 'a/b'", "cannot name"},
         {"identities = (\n { id = \"gw\"; subject = \"CN=a\"; birth = { key = \"/k\"; };"
          "url = \"coaps://x\"; trust = \"/t\"; } );",
          "gw: no birth credential", "certificate = "},
