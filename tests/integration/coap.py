@@ -119,3 +119,24 @@ def _extended(nibble, data, at):
     if nibble == 14:
         return struct.unpack("!H", data[at:at + 2])[0] + 269, at + 2
     raise ValueError("reserved option nibble")
+
+
+def multipart(body):
+    """The two parts of a multipart-core answer as {content format: bytes}, without a CBOR library:
+    definite lengths and the shortest numbers are what the registrar writes."""
+    def head(at):
+        major, short = body[at] >> 5, body[at] & 31
+        size = {24: 1, 25: 2}.get(short, 0)
+        value = int.from_bytes(body[at + 1:at + 1 + size], "big") if size else short
+        return major, value, at + 1 + size
+    assert body[0] == 0x84, body[:4]
+    at, found = 1, {}
+    for _ in range(2):
+        major, number, at = head(at)
+        assert major == 0
+        major, size, at = head(at)
+        assert major == 2
+        found[number] = body[at:at + size]
+        at += size
+    assert at == len(body)
+    return found

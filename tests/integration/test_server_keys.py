@@ -31,27 +31,6 @@ def openssl(*arguments):
     return done.out
 
 
-def parts(body):
-    """The two parts of a multipart-core answer as {content format: bytes}, without a CBOR library:
-    definite lengths and the shortest numbers are what the registrar writes."""
-    def head(at):
-        major, short = body[at] >> 5, body[at] & 31
-        size = {24: 1, 25: 2}.get(short, 0)
-        value = int.from_bytes(body[at + 1:at + 1 + size], "big") if size else short
-        return major, value, at + 1 + size
-    assert body[0] == 0x84, body[:4]
-    at, found = 1, {}
-    for _ in range(2):
-        major, number, at = head(at)
-        assert major == 0
-        major, size, at = head(at)
-        assert major == 2
-        found[number] = body[at:at + size]
-        at += size
-    assert at == len(body)
-    return found
-
-
 def capabilities(*oids):
     return pki.attribute(CAPABILITIES, pki.tlv(0x30, *(pki.tlv(0x30, pki.oid(o)) for o in oids)))
 
@@ -97,7 +76,7 @@ class ServerKeys(harness.ClassSite):
         code, body, last = self.post(request, op, **options)
         self.assertEqual(code, 204, body)
         self.assertEqual(last.number(coap.CONTENT_FORMAT), MULTIPART)
-        return parts(body)
+        return coap.multipart(body)
 
     def file(self, content):
         out = self.shared.dir / f"part-{next(self.numbers)}"
@@ -171,7 +150,7 @@ class ServerKeys(harness.ClassSite):
                                "-o", out, "-m", "post", "-t", "286", "-A", "62", "-f", request,
                                f"coaps://127.0.0.1:{self.shared.port}{EST}/{op}")
             self.assertEqual(done.status, 0, done)
-            found = parts(out.read_bytes())
+            found = coap.multipart(out.read_bytes())
             self.assert_pair(found, found[PKCS8])
 
     def test_k03_key_and_signature_count_for_nothing(self):
