@@ -110,6 +110,20 @@ class Foreign(RegistrarCase):
         self.assertEqual(self.sql("SELECT count(*) FROM certificates"), [(0,)])
 
 
+class Kinds(RegistrarCase):
+    def test_n02_birth_certificates_enrol_and_issued_ones_renew(self):
+        """Which CA a client comes from is known, and decides what it may do."""
+        self.s.start_registrar()
+        key = pki.new_key()
+        cert = self.enroll(pki.request(key, "gateway-1"))
+        code, text = self.post("sren", pki.request(pki.new_key(), "gateway-1"))
+        self.assertEqual((code, "issued here" in text), (403, True), text)
+        code, text = self.post("sen", pki.request(pki.new_key(), "gateway-1-x"), key=key, certs=[cert])
+        self.assertEqual((code, "birth certificate" in text), (403, True), text)
+        code, text = self.post("sren", pki.request(pki.new_key(), "gateway-1"), key=key, certs=[cert])
+        self.assertEqual(code, 204, text)
+
+
 class Life(RegistrarCase):
     """Start, signals, restart, and a second one."""
 

@@ -162,7 +162,7 @@ static void vouch(struct program *p, const char *usages, const X509 *issuer, EVP
     p->peer.cert = p->peer_cert = own;
 }
 
-static void p11_only_an_ra_of_the_est_ca_vouches(void **state) {
+static void n05_p11_only_an_ra_of_the_est_ca_vouches(void **state) {
     struct program *p = *state;
     _cleanup(pkey_freep) EVP_PKEY *key = support_key();
     _cleanup(x509_freep) X509 *other =
@@ -184,7 +184,7 @@ int main(void) {
         SERVED(p06_r06_another_binding_is_refused),
         SERVED(p06_one_value_that_is_a_string),
         SERVED(p10_without_a_binding_nothing_is_proven),
-        SERVED(p11_only_an_ra_of_the_est_ca_vouches),
+        SERVED(n05_p11_only_an_ra_of_the_est_ca_vouches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
