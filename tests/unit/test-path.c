@@ -294,6 +294,51 @@ static void link_local_address_on_an_interface(void **state) {
     net_id_clear(&id);
 }
 
+/* A name server for one name: "several.test" is at ::1 and at 127.0.0.1, in this order. */
+int __real_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **list);
+int __wrap_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **list);
+int __wrap_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **list) {
+    if (!host || strcmp(host, "several.test") != 0 || (hints->ai_flags & AI_NUMERICHOST))
+        return __real_getaddrinfo(host, service, hints, list);
+    int r = __real_getaddrinfo("::1", service, hints, list);
+    return r ? r : __real_getaddrinfo("127.0.0.1", service, hints, &(*list)->ai_next);
+}
+
+/* The first address is a black hole, or nothing listens there: the second has its share of time. */
+static void addresses_of_a_name_in_turn(void **state) {
+    (void)state;
+    static const char *const sans[] = {"DNS:several.test", NULL};
+    struct net_id id = net_issue(&ends_pki.root, ESTC_KEY_P256,
+                                 (struct support_cert_spec){.subject = "CN=named", .sans = sans});
+    struct net_server server = server_for(&id);
+    server.address = "127.0.0.1";
+    struct net_child child = net_serve(&server);
+    for (int black_hole = 0; black_hole < 2; black_hole++) {
+        struct sockaddr_in6 hole = {.sin6_family = AF_INET6, .sin6_addr = in6addr_loopback};
+        hole.sin6_port = htons(server.port);
+        int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        if (black_hole)
+            assert_int_equal(bind(fd, (struct sockaddr *)&hole, sizeof(hole)), 0);
+        struct estc_coaps_options o = options_for(server.port);
+        struct estc_error err = {0};
+        o.host = "several.test";
+        int64_t began = clock_boot_ms();
+        if (connect_once(&o, 4000, &err))
+            fail_msg("%s", err.text);
+        int64_t took = clock_boot_ms() - began;
+        assert_true(black_hole ? took >= 1900 && took < 3500 : took < 1500);
+        o.source = "::1"; /* leaves the first one alone */
+        assert_int_not_equal(connect_once(&o, 500, &err), 0);
+        assert_non_null(strstr(err.text, "several.test"));
+        close(fd);
+    }
+    net_stop(&child);
+    net_id_clear(&id);
+}
+
 static void numbers_out_of_range(void **state) {
     (void)state;
     static const struct {
@@ -318,6 +363,7 @@ int main(void) {
         cmocka_unit_test(source_address_is_kept),
         cmocka_unit_test(interface_is_kept),
         cmocka_unit_test(link_local_address_on_an_interface),
+        cmocka_unit_test(addresses_of_a_name_in_turn),
         cmocka_unit_test(numbers_out_of_range),
     };
     return cmocka_run_group_tests(tests, ends_set_up, ends_tear_down);
