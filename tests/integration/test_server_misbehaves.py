@@ -195,9 +195,10 @@ class ServerMisbehaves(harness.ClassSite):
         site.start_daemon()
 
     def outcome(self, name):
-        """The identity, once its first attempt has ended."""
+        """The identity, between its first attempt and the next, or later ones."""
         return harness.wait_for(
-            lambda: (shown := self.shared.show(name))["last_result"] != "none" and shown,
+            lambda: (shown := self.shared.show(name))["last_result"] != "none" and
+            shown["state"] != "working" and shown,
             f"{name} was tried", 40)
 
     def test_scenes(self):
@@ -237,7 +238,10 @@ class ServerMisbehaves(harness.ClassSite):
         sent = [(session, message, at) for (session, message), at in
                 zip(self.server.messages, self.server.times) if message.path[-2] == "m01_silence" and
                 message.path[-1] == "sen"]
-        first = [(message, at) for session, message, at in sent if session is sent[0][0]]
+        # On a slow machine an attempt may end before its first repetition.
+        sessions = [session for session, _, _ in sent]
+        longest = max(sessions, key=sessions.count)
+        first = [(message, at) for session, message, at in sent if session is longest]
         self.assertEqual({message.mid for message, _ in first}, {first[0][0].mid})
         waits = [b[1] - a[1] for a, b in zip(first, first[1:])]
         self.assertGreaterEqual(len(waits), 2)
