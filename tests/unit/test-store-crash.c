@@ -211,6 +211,81 @@ static void a_kill_during_the_first_enrolment(void **state) {
     assert_in_range(hit_each_call(*state, DIE_BEFORE, false), 40, 150);
 }
 
+/* --- the trust anchors, which have generations of their own --- */
+
+static int commit_anchor(struct site *site, X509 *anchor, struct estc_error *err) {
+    struct store *store = NULL;
+    struct store_trust trust = {0};
+    int rc = store_open(site->state, ID, &store, err);
+    if (!rc)
+        rc = estc_trust_new(&trust.trust, err);
+    if (!rc)
+        rc = estc_trust_add(trust.trust, anchor, err);
+    if (!rc)
+        rc = trust_facts_make(trust.trust, TRUST_FROM_FILE, "coaps://est", "DIGEST", &trust.facts,
+                              err);
+    if (!rc)
+        rc = store_commit_trust(store, &trust, 1700000000, err);
+    store_trust_clear(&trust);
+    store_close(store);
+    return rc;
+}
+
+/* The set in force is one of the two, whole, to a worker and to the manager. */
+static void check_anchors(struct site *site, X509 *old, X509 *fresh) {
+    struct store *store = site_open(site);
+    struct store_trust held = {0};
+    _cleanup(trust_facts_clear) struct trust_facts facts = {0};
+    struct estc_error err = {0};
+    if (store_load_trust(store, &held, &err) ||
+        store_load_trust_facts(site->state, ID, &facts, &err))
+        fail_msg("call %d: %s", plan.at, err.text);
+    X509 *anchor = sk_X509_value(estc_trust_anchors(held.trust), 0);
+    assert_true(X509_cmp(anchor, old) == 0 || X509_cmp(anchor, fresh) == 0);
+    assert_int_equal(facts.generation, held.facts.generation);
+    assert_string_equal(facts.anchors[0].sha256, held.facts.anchors[0].sha256);
+    store_trust_clear(&held);
+    store_close(store);
+}
+
+static int die_in_commit(struct site *site, X509 *anchor, int at, int how) {
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        plan.at = at;
+        plan.how = (__typeof__(plan.how))how;
+        plan.seen = 0;
+        _exit(commit_anchor(site, anchor, NULL) ? 1 : 0);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void c09_a_kill_between_the_steps_of_a_new_set_of_anchors(void **state) {
+    struct site *site = *state;
+    _cleanup(pkey_freep) EVP_PKEY *key = support_key();
+    _cleanup(x509_freep) X509 *fresh =
+        support_cert(key, &(struct support_cert_spec){.subject = "CN=Next CA", .ca = 1});
+    const int ways[] = {DIE_BEFORE, DIE_AFTER};
+    for (int way = 0; way < 2; way++) {
+        int done = 9, n = 0;
+        while (done == 9 && n < 200) {
+            start_anew(site, false);
+            assert_int_equal(commit_anchor(site, site->ca, NULL), 0);
+            done = die_in_commit(site, fresh, ++n, ways[way]);
+            check_anchors(site, site->ca, fresh);
+            assert_int_equal(commit_anchor(site, fresh, NULL), 0); /* the next one goes through */
+            check_anchors(site, fresh, fresh);
+            assert_in_range(count(site, "trust/generations"), 1, STORE_KEPT);
+            assert_int_equal(count(site, "trust"), 2); /* no litter */
+        }
+        assert_int_equal(done, 0);
+        assert_in_range(n, 15, 100);
+    }
+}
+
 /* Some failures do not matter (what is left over cannot be removed); all others have a text. */
 static void each_call_fails(void **state) {
     struct site *site = *state;
@@ -246,9 +321,12 @@ int main(void) {
     if (access("/dev/shm", W_OK) == 0)
         setenv("TMPDIR", "/dev/shm", 0);
     const struct CMUnitTest tests[] = {
-        SITED(a_kill_before_each_call),           SITED(a_kill_after_each_call),
-        SITED(a_kill_during_the_first_enrolment), SITED(each_call_fails),
+        SITED(a_kill_before_each_call),
+        SITED(a_kill_after_each_call),
+        SITED(a_kill_during_the_first_enrolment),
+        SITED(each_call_fails),
         SITED(failures_leave_no_litter),
+        SITED(c09_a_kill_between_the_steps_of_a_new_set_of_anchors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
