@@ -153,18 +153,16 @@ static int keep(struct attempt *a, const struct estc_trust *set, const char *ori
                 struct estc_error *err) {
     if (a->held.trust && same_set(a->held.trust, set))
         return 0;
-    /* The set is the attempt's; what is written needs no more than a look at it. */
-    struct store_trust made = {.trust = (struct estc_trust *)(uintptr_t)set};
-    int rc = trust_facts_make(set, origin, a->identity->url, a->configured, &made.facts, err);
+    _cleanup(trust_facts_clear) struct trust_facts facts = {0};
+    int rc = trust_facts_make(set, origin, a->identity->url, a->configured, &facts, err);
     if (!rc)
-        rc = store_commit_trust(a->store, &made, clock_real(), err);
+        rc = store_commit_trust(a->store, set, &facts, clock_real(), err);
     char until[CLOCK_TEXT_MAX];
     if (!rc)
         journal_notice("%s: %s '%s' (SHA-256 %s) in force until %s, %s", a->identity->id,
                        a->held.trust ? "another trust anchor:" : "trust anchor",
-                       made.facts.anchors[0].subject, made.facts.anchors[0].sha256,
-                       clock_text(made.facts.until, until), origin);
-    trust_facts_clear(&made.facts);
+                       facts.anchors[0].subject, facts.anchors[0].sha256,
+                       clock_text(facts.until, until), origin);
     return rc;
 }
 

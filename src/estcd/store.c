@@ -166,21 +166,30 @@ int64_t store_current_number(int dirfd) {
     return store_generation_number(target + strlen(prefix));
 }
 
-int store_open_current(int dirfd, const char *path, int *out, struct estc_error *err) {
+int store_open_current(int dirfd, int *out, struct estc_error *err) {
     int64_t number = store_current_number(dirfd);
     if (number == 0)
-        return estc_error_set(err, -ENOENT, "%s: no certificate yet", path);
+        return estc_error_set(err, -ENOENT, "nothing in force yet");
     char name[24];
     snprintf(name, sizeof(name), "%lld", (long long)number);
     _cleanup(fs_closep) int all =
         openat(dirfd, STORE_GENERATIONS, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     int fd = all < 0 ? -1 : openat(all, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
-        return estc_error_set(err, ESTC_E_CREDENTIAL,
-                              "%s/" STORE_GENERATIONS "/%s cannot be opened (%m): restore it, or "
-                              "remove %s/" STORE_CURRENT ", and estcd enrolls anew",
-                              path, name, path);
+        return estc_error_set(err, ESTC_E_CREDENTIAL, STORE_GENERATIONS "/%s cannot be opened (%m)",
+                              name);
     *out = fd;
+    return 0;
+}
+
+int store_open_generation(int dirfd, const char *path, int *out, struct estc_error *err) {
+    int rc = store_open_current(dirfd, out, err);
+    if (rc == -ENOENT)
+        return estc_error_set(err, rc, "%s: no certificate yet", path);
+    if (rc)
+        return estc_error_set(
+            err, rc, "%s/%s: restore it, or remove %s/" STORE_CURRENT ", and estcd enrolls anew",
+            path, err ? err->text : "", path);
     return 0;
 }
 
@@ -228,7 +237,7 @@ int store_load_facts(const char *state_directory, const char *id, struct facts *
     if (!path)
         return out_of_memory(err);
     _cleanup(fs_closep) int generation = -1;
-    int rc = store_open_current(dirfd, path, &generation, err);
+    int rc = store_open_generation(dirfd, path, &generation, err);
     if (!rc)
         rc = store_check_key_file(generation, path, STORE_CURRENT, err);
     struct stat st;

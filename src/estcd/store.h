@@ -95,8 +95,8 @@ struct store_trust {
 /* -ENOENT: none. ESTC_E_CREDENTIAL: there, but unfit. */
 int store_load_trust(struct store *store, struct store_trust *out, struct estc_error *err);
 /* Puts a set in force; fills in the facts' generation and time. */
-int store_commit_trust(struct store *store, struct store_trust *trust, int64_t now,
-                       struct estc_error *err);
+int store_commit_trust(struct store *store, const struct estc_trust *trust,
+                       struct trust_facts *facts, int64_t now, struct estc_error *err);
 void store_trust_clear(struct store_trust *trust);
 
 struct store_pending {

@@ -107,7 +107,7 @@ static int load_generation(int fd, const char *path, struct store_current *out,
 
 int store_load_current(struct store *store, struct store_current *out, struct estc_error *err) {
     _cleanup(fs_closep) int fd = -1;
-    int rc = store_open_current(store->dirfd, store->path, &fd, err);
+    int rc = store_open_generation(store->dirfd, store->path, &fd, err);
     if (rc)
         return rc;
     _cleanup(store_current_clear) struct store_current current = {0};

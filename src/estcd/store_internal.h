@@ -36,7 +36,9 @@ int64_t store_generation_number(const char *name);
 int64_t store_current_number(int dirfd);
 
 /* The folder that `current` points at: -ENOENT without one, ESTC_E_CREDENTIAL when it is gone. */
-int store_open_current(int dirfd, const char *path, int *out, struct estc_error *err);
+int store_open_current(int dirfd, int *out, struct estc_error *err);
+/* The same for key and certificate, in the identity's folder; with the remedy. */
+int store_open_generation(int dirfd, const char *path, int *out, struct estc_error *err);
 
 /* The private key in an open folder, which texts call PATH/FOLDER: a regular file, not empty, and
  * nobody else's to read. ESTC_E_CREDENTIAL. */

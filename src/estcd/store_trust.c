@@ -27,9 +27,7 @@ static int out_of_memory(struct estc_error *err) {
     return estc_error_set(err, -ENOMEM, "out of memory");
 }
 
-static void trust_freep(struct estc_trust **trust) {
-    estc_trust_free(*trust);
-}
+CLEANUP_DEFINE(struct estc_trust *, trust_freep, estc_trust_free);
 
 void store_trust_clear(struct store_trust *trust) {
     estc_trust_free(trust->trust);
@@ -37,66 +35,63 @@ void store_trust_clear(struct store_trust *trust) {
     *trust = (struct store_trust){0};
 }
 
-/* The folder as one that has generations. */
-struct folder {
-    struct store at;
-};
-
-static void folder_close(struct folder *folder) {
-    fs_closep(&folder->at.dirfd);
-    free(folder->at.path);
+/* The folder, as one that has generations. */
+static void folder_close(struct store *folder) {
+    fs_closep(&folder->dirfd);
+    free(folder->path);
 }
 
 /* -ENOENT without one, unless it is to be made. */
-static int folder_open(int dirfd, const char *path, bool create, struct folder *out,
+static int folder_open(int dirfd, const char *path, bool create, struct store *out,
                        struct estc_error *err) {
-    _cleanup(folder_close) struct folder f = {
-        .at = {.dirfd = fs_open_dir(dirfd, STORE_TRUST, NULL), .lock_fd = -1}};
+    _cleanup(folder_close) struct store f = {.dirfd = fs_open_dir(dirfd, STORE_TRUST, err),
+                                             .lock_fd = -1};
     int rc = 0;
-    if (create && (f.at.dirfd == -ENOTDIR || f.at.dirfd == -ELOOP))
+    if (create && (f.dirfd == -ENOTDIR || f.dirfd == -ELOOP))
         rc = store_set_aside(dirfd, path, STORE_TRUST, err);
-    if (!rc && create && f.at.dirfd < 0) {
+    if (!rc && create && f.dirfd < 0) {
         rc = fs_mkdir_all(dirfd, STORE_TRUST, STORE_FOLDER_MODE, err);
-        f.at.dirfd = rc ? -1 : fs_open_dir(dirfd, STORE_TRUST, err);
+        f.dirfd = rc ? -1 : fs_open_dir(dirfd, STORE_TRUST, err);
     }
-    if (rc || f.at.dirfd < 0)
-        return rc ? rc : estc_error_set(err, f.at.dirfd, "%s/" STORE_TRUST ": no folder", path);
-    f.at.path = text_format("%s/" STORE_TRUST, path);
-    if (!f.at.path)
+    if (rc || f.dirfd < 0)
+        return rc ? rc : f.dirfd;
+    f.path = text_format("%s/" STORE_TRUST, path);
+    if (!f.path)
         return out_of_memory(err);
     *out = f;
-    f = (struct folder){.at = {.dirfd = -1}};
+    f = (struct store){.dirfd = -1};
     return 0;
 }
 
 int store_trust_sweep(const struct store *store, struct estc_error *err) {
-    _cleanup(folder_close) struct folder folder = {.at = {.dirfd = -1}};
+    _cleanup(folder_close) struct store folder = {.dirfd = -1};
     if (folder_open(store->dirfd, store->path, false, &folder, NULL))
         return 0; /* none, or nothing of ours */
-    return store_series_sweep(&folder.at, err);
+    return store_series_sweep(&folder, err);
 }
 
 /* --- reading --- */
 
+/* path: of the identity's folder. The one to remove is named in full: what is beside it is not to
+ * be lost with it. */
 static int unfit(struct estc_error *err, int rc, const char *path) {
     if (rc == -ENOMEM)
         return rc;
-    estc_error_prefix(err, "the trust anchors in %s", path);
-    struct estc_error why = err ? *err : (struct estc_error){0};
     return estc_error_set(err, ESTC_E_CREDENTIAL,
-                          "%s: restore them, or remove the folder, and what the configuration "
-                          "trusts counts again",
-                          why.text);
+                          "the trust anchors in %s/" STORE_TRUST
+                          ": %s: restore them, or remove the "
+                          "folder %s/" STORE_TRUST ", and what the configuration trusts counts "
+                          "again",
+                          path, err ? err->text : "", path);
 }
 
 /* What is in force; 0 with a descriptor. */
 static int open_current(int dirfd, const char *path, int *fd, struct estc_error *err) {
-    _cleanup(folder_close) struct folder folder = {.at = {.dirfd = -1}};
+    _cleanup(folder_close) struct store folder = {.dirfd = -1};
     int rc = folder_open(dirfd, path, false, &folder, err);
-    if (rc)
-        return rc == -ENOENT ? rc : unfit(err, rc, path);
-    rc = store_open_current(folder.at.dirfd, folder.at.path, fd, err);
-    return rc == 0 || rc == -ENOENT ? rc : unfit(err, rc, folder.at.path);
+    if (!rc)
+        rc = store_open_current(folder.dirfd, fd, err);
+    return rc == 0 || rc == -ENOENT ? rc : unfit(err, rc, path);
 }
 
 static int read_facts(int fd, struct trust_facts *out, struct estc_error *err) {
@@ -157,42 +152,42 @@ int store_load_trust(struct store *store, struct store_trust *out, struct estc_e
 
 /* --- a new set --- */
 
-static int put(const struct store *at, int all, const struct store_trust *trust,
-               struct estc_error *err) {
+static int put(const struct store *at, int all, const struct estc_trust *trust,
+               const struct trust_facts *facts, struct estc_error *err) {
     _cleanup(estc_buf_clear) struct estc_buf anchors = {0};
     _cleanup(estc_buf_clear) struct estc_buf helpers = {0};
-    _cleanup(json_freep) json_t *json = trust_facts_to_json(&trust->facts);
+    _cleanup(json_freep) json_t *json = trust_facts_to_json(facts);
     _cleanup(freep) char *text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
     if (!text)
         return out_of_memory(err);
-    int rc = estc_certs_to_pem(estc_trust_anchors(trust->trust), &anchors, err);
+    int rc = estc_certs_to_pem(estc_trust_anchors(trust), &anchors, err);
     if (!rc)
-        rc = estc_certs_to_pem(estc_trust_helpers(trust->trust), &helpers, err);
+        rc = estc_certs_to_pem(estc_trust_helpers(trust), &helpers, err);
     const struct store_file files[] = {
         {ANCHORS, anchors.data, anchors.len, STORE_FILE_MODE},
         {HELPERS, helpers.data, helpers.len, STORE_FILE_MODE},
         {FACTS, text, strlen(text), STORE_FILE_MODE},
         {NULL, NULL, 0, 0},
     };
-    return rc ? rc : store_series_put(at, all, trust->facts.generation, files, err);
+    return rc ? rc : store_series_put(at, all, facts->generation, files, err);
 }
 
-int store_commit_trust(struct store *store, struct store_trust *trust, int64_t now,
-                       struct estc_error *err) {
-    _cleanup(folder_close) struct folder folder = {.at = {.dirfd = -1}};
+int store_commit_trust(struct store *store, const struct estc_trust *trust,
+                       struct trust_facts *facts, int64_t now, struct estc_error *err) {
+    _cleanup(folder_close) struct store folder = {.dirfd = -1};
     int rc = folder_open(store->dirfd, store->path, true, &folder, err);
     if (rc)
         return rc;
-    _cleanup(fs_closep) int all = store_series_open(&folder.at, err);
+    _cleanup(fs_closep) int all = store_series_open(&folder, err);
     if (all < 0)
         return all;
-    trust->facts.generation = store_series_next(all);
-    trust->facts.received_at = now > 0 ? now : 0;
-    rc = put(&folder.at, all, trust, err);
+    facts->generation = store_series_next(all);
+    facts->received_at = now > 0 ? now : 0;
+    rc = put(&folder, all, trust, facts, err);
     if (rc) {
-        estc_error_prefix(err, "%s", folder.at.path);
+        estc_error_prefix(err, "%s", folder.path);
         return rc;
     }
-    store_series_prune(all, trust->facts.generation);
+    store_series_prune(all, facts->generation);
     return 0;
 }

@@ -123,6 +123,25 @@ static inline int64_t site_enroll(struct site *site, const char *subject) {
     return generation;
 }
 
+/* Puts one anchor in force, with the store opened for it. */
+static inline int site_commit_anchor(struct site *site, X509 *anchor, struct estc_error *err) {
+    struct store *store = NULL;
+    struct store_trust made = {0};
+    int rc = store_open(site->state, ID, &store, err);
+    if (!rc)
+        rc = estc_trust_new(&made.trust, err);
+    if (!rc)
+        rc = estc_trust_add(made.trust, anchor, err);
+    if (!rc)
+        rc = trust_facts_make(made.trust, TRUST_FROM_FILE, "coaps://est", "DIGEST", &made.facts,
+                              err);
+    if (!rc)
+        rc = store_commit_trust(store, made.trust, &made.facts, 1700000000, err);
+    store_trust_clear(&made);
+    store_close(store);
+    return rc;
+}
+
 /* Writes a file of any content, replacing what is there. */
 static inline void site_write(struct site *site, const char *path, const char *text, mode_t mode) {
     struct estc_error err = {0};

@@ -213,24 +213,6 @@ static void a_kill_during_the_first_enrolment(void **state) {
 
 /* --- the trust anchors, which have generations of their own --- */
 
-static int commit_anchor(struct site *site, X509 *anchor, struct estc_error *err) {
-    struct store *store = NULL;
-    struct store_trust trust = {0};
-    int rc = store_open(site->state, ID, &store, err);
-    if (!rc)
-        rc = estc_trust_new(&trust.trust, err);
-    if (!rc)
-        rc = estc_trust_add(trust.trust, anchor, err);
-    if (!rc)
-        rc = trust_facts_make(trust.trust, TRUST_FROM_FILE, "coaps://est", "DIGEST", &trust.facts,
-                              err);
-    if (!rc)
-        rc = store_commit_trust(store, &trust, 1700000000, err);
-    store_trust_clear(&trust);
-    store_close(store);
-    return rc;
-}
-
 /* The set in force is one of the two, whole, to a worker and to the manager. */
 static void check_anchors(struct site *site, X509 *old, X509 *fresh) {
     struct store *store = site_open(site);
@@ -255,7 +237,7 @@ static int die_in_commit(struct site *site, X509 *anchor, int at, int how) {
         plan.at = at;
         plan.how = (__typeof__(plan.how))how;
         plan.seen = 0;
-        _exit(commit_anchor(site, anchor, NULL) ? 1 : 0);
+        _exit(site_commit_anchor(site, anchor, NULL) ? 1 : 0);
     }
     int status = 0;
     assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -273,10 +255,10 @@ static void c09_a_kill_between_the_steps_of_a_new_set_of_anchors(void **state) {
         int done = 9, n = 0;
         while (done == 9 && n < 200) {
             start_anew(site, false);
-            assert_int_equal(commit_anchor(site, site->ca, NULL), 0);
+            assert_int_equal(site_commit_anchor(site, site->ca, NULL), 0);
             done = die_in_commit(site, fresh, ++n, ways[way]);
             check_anchors(site, site->ca, fresh);
-            assert_int_equal(commit_anchor(site, fresh, NULL), 0); /* the next one goes through */
+            assert_int_equal(site_commit_anchor(site, fresh, NULL), 0); /* the next one goes through */
             check_anchors(site, fresh, fresh);
             assert_in_range(count(site, "trust/generations"), 1, STORE_KEPT);
             assert_int_equal(count(site, "trust"), 2); /* no litter */
