@@ -205,21 +205,21 @@ static bool has_extension(const STACK_OF(X509_EXTENSION) * asked,
                : ASN1_STRING_cmp(value, wish->value) == 0;
 }
 
-static int judge_extensions(const struct estc_csrattrs *attrs, enum estc_op op, const X509_REQ *csr,
+static int judge_extensions(const struct estc_csrattrs *attrs, bool renewal, const X509_REQ *csr,
                             struct estc_error *err) {
     _cleanup(extensions_freep) STACK_OF(X509_EXTENSION) *asked = NULL;
     int rc = csr_extensions(csr, &asked, err);
     for (size_t i = 0; !rc && i < attrs->extension_count; i++) {
         const struct estc_extension_wish *wish = &attrs->extensions[i];
-        bool kept = op == ESTC_OP_SREN && OBJ_obj2nid(wish->oid) == NID_subject_alt_name;
+        bool kept = renewal && OBJ_obj2nid(wish->oid) == NID_subject_alt_name;
         if (!kept && !has_extension(asked, wish))
             rc = missing(err, "extension", spoken(wish->oid));
     }
     return rc;
 }
 
-int attributes_judge(const struct config_rule *rule, enum estc_op op, const X509_REQ *csr,
-                     struct estc_error *err) {
+int attributes_judge(const struct config_rule *rule, enum estc_op op, bool renewal,
+                     const X509_REQ *csr, struct estc_error *err) {
     if (rule->attributes.demand != CONF_TRUE)
         return 0;
     _cleanup(estc_csrattrs_clear) struct estc_csrattrs attrs = {0};
@@ -228,8 +228,8 @@ int attributes_judge(const struct config_rule *rule, enum estc_op op, const X509
     if (!rc && own_key)
         rc = judge_signature(&attrs, csr, err);
     const X509_NAME *subject = X509_REQ_get_subject_name(csr);
-    for (size_t i = 0; !rc && op != ESTC_OP_SREN && i < attrs.name_count; i++)
+    for (size_t i = 0; !rc && !renewal && i < attrs.name_count; i++)
         if (!has_part(subject, &attrs.names[i]))
             rc = missing(err, "in the subject,", spoken(attrs.names[i].type));
-    return rc ? rc : judge_extensions(&attrs, op, csr, err);
+    return rc ? rc : judge_extensions(&attrs, renewal, csr, err);
 }

@@ -2,6 +2,8 @@
 /* What /att says, by rule, and whether a request does as it was told. */
 #pragma once
 
+#include <stdbool.h>
+
 #include <openssl/x509.h>
 
 #include <estc/csrattrs.h>
@@ -18,7 +20,7 @@
 int attributes_of(const struct config_rule *rule, struct estc_csrattrs *out,
                   struct estc_error *err);
 
-/* Whether a request has what the attributes of a rule demand; a renewal keeps its names, so none
- * are demanded of it. ESTC_E_REJECTED with what is missing. */
-int attributes_judge(const struct config_rule *rule, enum estc_op op, const X509_REQ *csr,
-                     struct estc_error *err);
+/* Whether a request has what the attributes of a rule demand; a renewal, by whatever operation,
+ * keeps its names, so none are demanded of it. ESTC_E_REJECTED with what is missing. */
+int attributes_judge(const struct config_rule *rule, enum estc_op op, bool renewal,
+                     const X509_REQ *csr, struct estc_error *err);

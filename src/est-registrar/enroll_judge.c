@@ -74,5 +74,5 @@ int enroll_judge(struct request *r, int64_t *retry_after, struct estc_error *err
                                          : judge_enroll(r, err);
     if (!rc)
         rc = policy_judge_pop(r->rule, r->in->pop, err);
-    return rc ? rc : attributes_judge(r->rule, r->in->op, r->csr, err);
+    return rc ? rc : attributes_judge(r->rule, r->in->op, r->renewal, r->csr, err);
 }

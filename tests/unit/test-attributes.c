@@ -214,6 +214,7 @@ static void r06_what_is_missing_is_named(void **state) {
         bool sha384;
         const char *usage, *missing;
         enum estc_op op;
+        bool renewal;
     } rows[] = {
         {"CN=a,O=Site", sans, true, "digitalSignature", NULL, ESTC_OP_SEN},
         {"CN=a,O=Site", sans, false, "digitalSignature", "a signature with SHA384", ESTC_OP_SEN},
@@ -226,8 +227,10 @@ static void r06_what_is_missing_is_named(void **state) {
         {"CN=a,O=Site", NULL, true, "digitalSignature", "extension subjectAltName", ESTC_OP_SEN},
         {"CN=a,O=Site", others, true, "digitalSignature", "extension subjectAltName", ESTC_OP_SEN},
         /* A renewal keeps its names, whatever they are. */
-        {"OU=x", others, true, "digitalSignature", NULL, ESTC_OP_SREN},
-        {"OU=x", others, true, NULL, "extension keyUsage", ESTC_OP_SREN},
+        {"OU=x", others, true, "digitalSignature", NULL, ESTC_OP_SREN, true},
+        {"OU=x", others, true, NULL, "extension keyUsage", ESTC_OP_SREN, true},
+        {"OU=x", others, false, "digitalSignature", NULL, ESTC_OP_SKG, true},
+        {"OU=x", sans, false, "digitalSignature", "in the subject, O", ESTC_OP_SKG},
     };
     const char *subject[] = {"O=Site", "CN", NULL};
     const char *extensions[] = {"keyUsage=digitalSignature", "subjectAltName=DNS:a.example", NULL};
@@ -241,9 +244,9 @@ static void r06_what_is_missing_is_named(void **state) {
             request(key, rows[i].subject, rows[i].sans, rows[i].sha384 ? EVP_sha384() : NULL,
                     rows[i].usage);
         rule.attributes.demand = CONF_FALSE; /* only a wish */
-        assert_int_equal(attributes_judge(&rule, rows[i].op, csr, &err), 0);
+        assert_int_equal(attributes_judge(&rule, rows[i].op, rows[i].renewal, csr, &err), 0);
         rule.attributes.demand = CONF_TRUE;
-        int rc = attributes_judge(&rule, rows[i].op, csr, &err);
+        int rc = attributes_judge(&rule, rows[i].op, rows[i].renewal, csr, &err);
         assert_int_equal(rc, rows[i].missing ? ESTC_E_REJECTED : 0);
         if (rows[i].missing)
             assert_non_null(strstr(err.text, rows[i].missing));
