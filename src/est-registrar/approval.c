@@ -8,12 +8,8 @@
 #include "approval.h"
 
 #include <errno.h>
-#include <string.h>
 
-#include <estc/cert.h>
-
-#include "base/cleanup_ossl.h"
-#include "base/text.h"
+#include "base/cleanup.h"
 #include "common/journal.h"
 
 #define APPROVAL_MAX 16        /* pending requests of one device */
@@ -72,13 +68,7 @@ static int find_issued(const struct approval *a, const char *sha256, X509 **out,
     if (rc == -ENOENT ||
         (!rc && (entry.collected_at || entry.revoked_at || entry.not_after <= a->now)))
         return 0;
-    if (rc)
-        return rc;
-    const unsigned char *p = entry.der.data;
-    *out = d2i_X509(NULL, &p, (long)entry.der.len);
-    return *out ? 0
-                : estc_error_set(err, -EUCLEAN, "ledger: certificate %s cannot be decoded",
-                                 entry.serial);
+    return rc ? rc : ledger_entry_decode(&entry, out, err);
 }
 
 static int ask(const struct approval *a, int64_t *retry_after, struct estc_error *err) {

@@ -29,6 +29,7 @@ static void request_clear(struct request *r) {
     free(r->names_id);
     free(r->key_sha256);
     free(r->holder);
+    estc_cert_facts_clear(&r->superseded);
     X509_REQ_free(r->made);
 }
 
@@ -37,16 +38,6 @@ static int out_of_memory(struct estc_error *err) {
 }
 
 /* --- the same request, or somebody else's name --- */
-
-static int decode(const struct ledger_entry *entry, X509 **out, struct estc_error *err) {
-    const unsigned char *p = entry->der.data;
-    X509 *cert = d2i_X509(NULL, &p, (long)entry->der.len);
-    if (!cert)
-        return estc_error_set(err, -EUCLEAN, "ledger: certificate %s cannot be decoded",
-                              entry->serial);
-    *out = cert;
-    return 0;
-}
 
 /* What makes it the same request as another. */
 static struct ledger_request kind_of(const struct request *r) {
@@ -65,7 +56,7 @@ static int find_repeated(struct request *r, X509 **issued, struct estc_error *er
     _cleanup(ledger_entry_clear) struct ledger_entry entry = {0};
     int rc = ledger->ops->find_same(ledger, &same, r->now - r->registrar->config->repeat_window,
                                     r->now, &entry, err);
-    return rc ? rc : decode(&entry, issued, err);
+    return rc ? rc : ledger_entry_decode(&entry, issued, err);
 }
 
 static int check_holder(struct request *r, struct estc_error *err) {

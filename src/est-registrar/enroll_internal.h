@@ -27,7 +27,8 @@ struct request {
     /* /skg and /skc */
     struct estc_generated *generated; /* NULL: another operation */
     struct estc_seal seal;
-    X509_REQ *made; /* owned; csr points to it */
+    X509_REQ *made;                    /* owned; csr points to it */
+    struct estc_cert_facts superseded; /* what will be issued takes its place; zeroed: nothing */
 };
 
 /* Of a request for a key: another one takes the place of what is judged and issued for. */
@@ -41,8 +42,8 @@ int enroll_issue(struct request *r, X509 **issued, int64_t *retry_after, struct 
 
 /*
  * What was issued for a request for a key before (*issued, or NULL) went out with a key that is
- * nowhere now: whoever asks again has not received it, and gets another. The older one is of no use
- * to anybody, and *issued is NULL again.
+ * nowhere now: whoever asks again has not received it, and gets another. *issued is NULL again; the
+ * older one, which is of no use to anybody, ends with what enroll_issue() makes.
  */
 int enroll_supersede(struct request *r, X509 **issued, struct estc_error *err);
 

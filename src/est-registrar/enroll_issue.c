@@ -78,25 +78,19 @@ int enroll_issue(struct request *r, X509 **issued, int64_t *retry_after, struct 
         rc = fill_entry(r, cert, &entry, err);
     if (rc)
         return rc;
-    rc = registrar->ledger->ops->insert(registrar->ledger, &entry, err);
+    const char *superseded = r->superseded.sha256;
+    rc = registrar->ledger->ops->insert(registrar->ledger, &entry, superseded, err);
     if (rc)
         return enroll_unavailable(err, retry_after);
+    if (superseded)
+        journal_notice("%s from %s for '%s': asked again; %s is superseded", entry.op,
+                       r->peer->address, r->subject, r->superseded.serial);
     *issued = TAKE(cert);
     return 0;
 }
 
 int enroll_supersede(struct request *r, X509 **issued, struct estc_error *err) {
     _cleanup(x509_freep) X509 *older = TAKE(*issued);
-    _cleanup(estc_cert_facts_clear) struct estc_cert_facts facts = {0};
-    struct ledger *ledger = r->registrar->ledger;
     r->repeated = false;
-    if (!older)
-        return 0;
-    int rc = estc_cert_facts_get(older, &facts, err);
-    if (!rc)
-        rc = ledger->ops->supersede(ledger, facts.sha256, r->now, err);
-    if (!rc)
-        journal_notice("%s from %s for '%s': asked again; %s is superseded",
-                       estc_op_info(r->in->op)->name, r->peer->address, r->subject, facts.serial);
-    return rc;
+    return older ? estc_cert_facts_get(older, &r->superseded, err) : 0;
 }

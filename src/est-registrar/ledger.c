@@ -3,6 +3,7 @@
 #include "ledger.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,19 @@ void ledger_entry_clear(struct ledger_entry *entry) {
         free(texts[i]);
     estc_buf_clear(&entry->der);
     *entry = (struct ledger_entry){0};
+}
+
+int ledger_entry_decode(const struct ledger_entry *entry, X509 **out, struct estc_error *err) {
+    const unsigned char *p = entry->der.data;
+    X509 *cert = d2i_X509(NULL, &p, (long)entry->der.len);
+    ossl_forget();
+    if (!cert)
+        return estc_error_set(err, -EUCLEAN,
+                              "ledger: certificate %s cannot be decoded: restore the ledger from a "
+                              "backup",
+                              entry->serial);
+    *out = cert;
+    return 0;
 }
 
 const char *const ledger_state_names[] = {

@@ -31,6 +31,8 @@ struct ledger_entry {
     int64_t not_before, not_after, issued_at, collected_at, revoked_at;
 };
 void ledger_entry_clear(struct ledger_entry *entry);
+/* The certificate itself; -EUCLEAN when it is none. */
+int ledger_entry_decode(const struct ledger_entry *entry, X509 **out, struct estc_error *err);
 
 /* What makes two requests the same one. */
 struct ledger_request {
@@ -71,11 +73,11 @@ struct ledger_ops {
                              int64_t now, struct ledger_entry *, struct estc_error *);
     int (*find)(struct ledger *, const char *sha256, struct ledger_entry *, struct estc_error *);
     /* On disk when it returns 0; not there at all otherwise. A request of the same kind is approved
-     * and has got its certificate with it. */
-    int (*insert)(struct ledger *, const struct ledger_entry *, struct estc_error *);
-    /* Another one was issued in its place, since its key never arrived: from now on it counts as
-     * revoked. */
-    int (*supersede)(struct ledger *, const char *sha256, int64_t now, struct estc_error *);
+     * and has got its certificate with it. superseded: SHA-256 of the certificate in whose place it
+     * is issued, since the key of that never arrived, and which counts as revoked with it; NULL:
+     * there is none. */
+    int (*insert)(struct ledger *, const struct ledger_entry *, const char *superseded,
+                  struct estc_error *);
     /* Its holder has shown it to us. */
     int (*collected)(struct ledger *, const char *sha256, int64_t now, struct estc_error *);
 

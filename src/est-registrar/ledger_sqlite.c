@@ -127,22 +127,9 @@ static int insert_entry(const struct ledger_sqlite *l, const struct ledger_entry
     return sqlite3_step(s) == SQLITE_DONE ? 0 : ledger_sqlite_failed(l, err);
 }
 
-static int sqlite_insert(struct ledger *ledger, const struct ledger_entry *e,
-                         struct estc_error *err) {
-    const struct ledger_sqlite *l = (struct ledger_sqlite *)ledger;
-    int rc = ledger_sqlite_execute(l, "BEGIN IMMEDIATE", err);
-    if (rc)
-        return rc;
-    rc = insert_entry(l, e, err);
-    if (!rc)
-        rc = ledger_sqlite_settle_request(l, e, err);
-    return ledger_sqlite_end(l, rc, err);
-}
-
 /* One time of one certificate, where it is not set yet. */
-static int set_time(struct ledger *ledger, const char *sql, const char *sha256, int64_t now,
+static int set_time(const struct ledger_sqlite *l, const char *sql, const char *sha256, int64_t now,
                     struct estc_error *err) {
-    struct ledger_sqlite *l = (struct ledger_sqlite *)ledger;
     _cleanup(ledger_sqlite_finalizep) sqlite3_stmt *s = NULL;
     if (sqlite3_prepare_v2(l->db, sql, -1, &s, NULL) != SQLITE_OK)
         return ledger_sqlite_failed(l, err);
@@ -151,19 +138,28 @@ static int set_time(struct ledger *ledger, const char *sql, const char *sha256, 
     return sqlite3_step(s) == SQLITE_DONE ? 0 : ledger_sqlite_failed(l, err);
 }
 
-static int sqlite_collected(struct ledger *ledger, const char *sha256, int64_t now,
-                            struct estc_error *err) {
-    return set_time(ledger,
-                    "UPDATE certificates SET collected_at = ?2"
-                    " WHERE sha256 = ?1 AND collected_at = 0",
-                    sha256, now, err);
+static int sqlite_insert(struct ledger *ledger, const struct ledger_entry *e,
+                         const char *superseded, struct estc_error *err) {
+    const struct ledger_sqlite *l = (struct ledger_sqlite *)ledger;
+    int rc = ledger_sqlite_execute(l, "BEGIN IMMEDIATE", err);
+    if (rc)
+        return rc;
+    rc = insert_entry(l, e, err);
+    if (!rc && superseded)
+        rc = set_time(l,
+                      "UPDATE certificates SET revoked_at = ?2"
+                      " WHERE sha256 = ?1 AND revoked_at = 0",
+                      superseded, e->issued_at, err);
+    if (!rc)
+        rc = ledger_sqlite_settle_request(l, e, superseded, err);
+    return ledger_sqlite_end(l, rc, err);
 }
 
-static int sqlite_supersede(struct ledger *ledger, const char *sha256, int64_t now,
+static int sqlite_collected(struct ledger *ledger, const char *sha256, int64_t now,
                             struct estc_error *err) {
-    return set_time(ledger,
-                    "UPDATE certificates SET revoked_at = ?2"
-                    " WHERE sha256 = ?1 AND revoked_at = 0",
+    return set_time((struct ledger_sqlite *)ledger,
+                    "UPDATE certificates SET collected_at = ?2"
+                    " WHERE sha256 = ?1 AND collected_at = 0",
                     sha256, now, err);
 }
 
@@ -180,7 +176,6 @@ const struct ledger_ops ledger_sqlite_ops = {
     .find_other_holder = sqlite_find_other_holder,
     .find = sqlite_find,
     .insert = sqlite_insert,
-    .supersede = sqlite_supersede,
     .collected = sqlite_collected,
     .find_request = ledger_sqlite_find_request,
     .get_request = ledger_sqlite_get_request,

@@ -43,10 +43,11 @@ int ledger_sqlite_decide_request(struct ledger *ledger, int64_t id, enum ledger_
                                  const char *reason, int64_t now, struct estc_error *err);
 int ledger_sqlite_each_request(struct ledger *ledger, bool all, ledger_each_fn fn, void *arg,
                                struct estc_error *err);
-/* What was just issued belongs to the request of its kind, if there is one; which is approved then,
- * be it by a rule that asks nobody any more. */
+/* What was just issued belongs to the request of its kind, if there is one, which has got nothing
+ * or what is superseded (or NULL) so far; it is approved then, be it by a rule that asks nobody any
+ * more. */
 int ledger_sqlite_settle_request(const struct ledger_sqlite *l, const struct ledger_entry *e,
-                                 struct estc_error *err);
+                                 const char *superseded, struct estc_error *err);
 
 /* What SQLite says, with what to do about it; a negative errno. */
 int ledger_sqlite_failed(const struct ledger_sqlite *l, struct estc_error *err);

@@ -245,16 +245,21 @@ int ledger_sqlite_decide_request(struct ledger *ledger, int64_t id, enum ledger_
 }
 
 int ledger_sqlite_settle_request(const struct ledger_sqlite *l, const struct ledger_entry *e,
-                                 struct estc_error *err) {
+                                 const char *superseded, struct estc_error *err) {
     _cleanup(ledger_sqlite_finalizep) sqlite3_stmt *s = NULL;
-    const char *const texts[] = {e->authenticator, e->op,         e->label,
-                                 e->names_id,      e->key_sha256, e->sha256};
+    const char *const texts[] = {e->authenticator,
+                                 e->op,
+                                 e->label,
+                                 e->names_id,
+                                 e->key_sha256,
+                                 e->sha256,
+                                 superseded ? superseded : ""};
     int rc = prepare(l,
                      "UPDATE requests SET certificate = ?6, state = 'approved' WHERE " KIND
-                     " AND certificate = ''",
+                     " AND certificate IN ('', ?7)",
                      &s, err);
     if (rc)
         return rc;
-    bind(s, texts, 6);
+    bind(s, texts, 7);
     return run(l, s, err);
 }

@@ -83,7 +83,7 @@ static const struct ledger_request request = {
 
 static inline void insert(struct book *b, const struct ledger_entry *entry) {
     struct estc_error err = {0};
-    if (b->ledger->ops->insert(b->ledger, entry, &err))
+    if (b->ledger->ops->insert(b->ledger, entry, NULL, &err))
         fail_msg("%s", err.text);
 }
 

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <sqlite3.h>
+
 #include <estc/csr.h>
 #include <estc/server.h>
 
@@ -99,7 +101,17 @@ static inline void site_change(struct site *s, const char *from, const char *to)
     site_open(s);
 }
 
-/* A request of that key for these names; extra is one more extension, or NULL. */
+/* Runs SQL on the ledger from outside. */
+static inline void site_sql(const struct site *s, const char *sql) {
+    char path[PATH_MAX + 32];
+    sqlite3 *db = NULL;
+    snprintf(path, sizeof(path), "%s/ledger.sqlite", s->dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+/* A request of that key for these names. */
 static inline X509_REQ *site_request(EVP_PKEY *key, const char *subject, const char *const *sans) {
     struct estc_buf der = {0};
     struct estc_error err = {0};

@@ -4,8 +4,6 @@
 
 #include <errno.h>
 
-#include <sqlite3.h>
-
 #include <estc/cert.h>
 
 #include "est-registrar/control.h"
@@ -85,14 +83,7 @@ static void d06_an_approved_certificate_is_kept(void **state) {
     decide(s, 1, LEDGER_APPROVED);
     _cleanup(x509_freep) X509 *first = NULL, *later = NULL;
     assert_int_equal(ask_plainly(s, key, &first), 0);
-    char path[PATH_MAX + 32];
-    snprintf(path, sizeof(path), "%s/ledger.sqlite", s->dir);
-    sqlite3 *db = NULL;
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "UPDATE certificates SET issued_at = issued_at - 10 * 86400",
-                                  NULL, NULL, NULL),
-                     SQLITE_OK);
-    sqlite3_close(db);
+    site_sql(s, "UPDATE certificates SET issued_at = issued_at - 10 * 86400");
     assert_int_equal(ask_plainly(s, key, &later), 0);
     assert_int_equal(X509_cmp(first, later), 0);
     const struct estc_peer peer = {.cert = first, .address = "[::1]:1"};
@@ -186,12 +177,7 @@ static void p07_a_rule_may_demand_a_binding(void **state) {
 static void without_a_ledger_nobody_waits(void **state) {
     struct site *s = *state;
     rule_with(s, "approval = \"manual\";");
-    char path[PATH_MAX + 32];
-    snprintf(path, sizeof(path), "%s/ledger.sqlite", s->dir);
-    sqlite3 *db = NULL;
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "DROP TABLE requests", NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(db);
+    site_sql(s, "DROP TABLE requests");
     _cleanup(pkey_freep) EVP_PKEY *key = support_key();
     X509 *issued = NULL;
     assert_int_equal(ask_plainly(s, key, &issued), ESTC_E_TIMEOUT);

@@ -160,7 +160,7 @@ static void what_was_inserted_survives_a_kill(void **state) {
         const struct ledger_entry entry = sample();
         struct ledger *ledger = NULL;
         if (ledger_sqlite_open(b->path, &ledger, NULL) ||
-            ledger->ops->insert(ledger, &entry, NULL) ||
+            ledger->ops->insert(ledger, &entry, NULL, NULL) ||
             ledger->ops->collected(ledger, "C1", NOW + 7, NULL))
             _exit(1);
         raise(SIGKILL);
@@ -183,7 +183,7 @@ static void a_writer_that_stays_is_waited_for_only_so_long(void **state) {
     assert_int_equal(sqlite3_open(b->path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
     int64_t began = clock_boot_ms();
-    assert_int_equal(b->ledger->ops->insert(b->ledger, &entry, &err), -EBUSY);
+    assert_int_equal(b->ledger->ops->insert(b->ledger, &entry, NULL, &err), -EBUSY);
     assert_in_range(clock_boot_ms() - began, 1000, 10000);
     assert_non_null(strstr(err.text, "another program holds it"));
     assert_int_equal(find_same(b, &request, 0, NOW), -ENOENT); /* reading goes on */
@@ -251,13 +251,13 @@ static int insert_on_a_full_disk(const struct place *place) {
         return SKIPPED;
     snprintf(path, sizeof(path), "%s/m/ledger.sqlite", place->path);
     CHECK(ledger_sqlite_open(path, &l, &err) == 0);
-    CHECK(l->ops->insert(l, &entry, &err) == 0);
+    CHECK(l->ops->insert(l, &entry, NULL, &err) == 0);
     CHECK(fill_disk(fd) == 0);
     entry.serial = lit("02");
     entry.sha256 = lit("C2");
     entry.der = (struct estc_buf){.data = der, .len = sizeof(der)};
     for (int i = 0; i < 3; i++) {
-        int rc = l->ops->insert(l, &entry, &err);
+        int rc = l->ops->insert(l, &entry, NULL, &err);
         CHECK(rc == -ENOSPC || rc == -EIO);
         CHECK(strstr(err.text, path) && strstr(err.text, "free"));
         struct ledger_entry out = {0};
@@ -266,7 +266,7 @@ static int insert_on_a_full_disk(const struct place *place) {
         ledger_entry_clear(&out);
     }
     CHECK(unlinkat(fd, "ballast", 0) == 0);
-    CHECK(l->ops->insert(l, &entry, &err) == 0);
+    CHECK(l->ops->insert(l, &entry, NULL, &err) == 0);
     l->ops->close(l);
     close(fd);
     return 0;

@@ -134,7 +134,7 @@ static void a_certificate_settles_its_own_request(void **state) {
     struct ledger_entry broken = sample();
     broken.sha256 = lit("C2");
     broken.names_id = lit("N2");
-    assert_true(b->ledger->ops->insert(b->ledger, &broken, NULL) < 0);
+    assert_true(b->ledger->ops->insert(b->ledger, &broken, NULL, NULL) < 0);
     _cleanup(ledger_pending_clear) struct ledger_pending out = {0};
     assert_int_equal(b->ledger->ops->get_request(b->ledger, second, &out, NULL), 0);
     assert_string_equal(out.certificate, "");
@@ -142,6 +142,46 @@ static void a_certificate_settles_its_own_request(void **state) {
     insert(b, &broken); /* and nothing stands in the way of the next one */
     ledger_pending_clear(&out);
     assert_int_equal(b->ledger->ops->get_request(b->ledger, second, &out, NULL), 0);
+    assert_string_equal(out.certificate, "C2");
+}
+
+/* A certificate whose key never arrived ends with its successor, which its request has instead. */
+static void k17_a_successor_is_in_its_place_or_nothing_is(void **state) {
+    struct book *b = *state;
+    const struct ledger_ops *ops = b->ledger->ops;
+    const struct ledger_pending in = wish();
+    int64_t id = add(b, &in);
+    const struct ledger_entry first = sample();
+    insert(b, &first);
+    struct ledger_entry second = sample();
+    second.sha256 = lit("C2");
+    second.issued_at = NOW + 7;
+    _cleanup(ledger_entry_clear) struct ledger_entry entry = {0}, other = {0};
+    _cleanup(ledger_pending_clear) struct ledger_pending out = {0};
+    /* The same serial number: not written, so the first one stays. */
+    assert_true(ops->insert(b->ledger, &second, "C1", NULL) < 0);
+    assert_int_equal(ops->find(b->ledger, "C1", &entry, NULL), 0);
+    assert_int_equal(entry.revoked_at, 0);
+    assert_int_equal(ops->get_request(b->ledger, id, &out, NULL), 0);
+    assert_string_equal(out.certificate, "C1");
+    second.serial = lit("02");
+    assert_int_equal(ops->insert(b->ledger, &second, "C1", NULL), 0);
+    reopen(b);
+    ledger_entry_clear(&entry);
+    ledger_pending_clear(&out);
+    assert_int_equal(ops->find(b->ledger, "C1", &entry, NULL), 0);
+    assert_int_equal(entry.revoked_at, NOW + 7);
+    assert_int_equal(ops->find(b->ledger, "C2", &other, NULL), 0);
+    assert_int_equal(other.revoked_at, 0);
+    assert_int_equal(ops->get_request(b->ledger, id, &out, NULL), 0);
+    assert_string_equal(out.certificate, "C2");
+    /* What was issued for it and arrived stays with it. */
+    struct ledger_entry third = sample();
+    third.sha256 = lit("C3");
+    third.serial = lit("03");
+    insert(b, &third);
+    ledger_pending_clear(&out);
+    assert_int_equal(ops->get_request(b->ledger, id, &out, NULL), 0);
     assert_string_equal(out.certificate, "C2");
 }
 
@@ -203,7 +243,7 @@ static void what_is_damaged_is_named(void **state) {
     assert_true(b->ledger->ops->seen_request(b->ledger, 1, "", NOW, NULL) < 0);
     assert_true(decide(b, 1, LEDGER_APPROVED, "") < 0);
     const struct ledger_entry entry = sample();
-    assert_true(b->ledger->ops->insert(b->ledger, &entry, NULL) < 0); /* all or nothing */
+    assert_true(b->ledger->ops->insert(b->ledger, &entry, NULL, NULL) < 0); /* all or nothing */
     struct ledger_entry found;
     assert_int_equal(b->ledger->ops->find(b->ledger, "C1", &found, NULL), -ENOENT);
     close_book(b);
@@ -216,6 +256,7 @@ int main(void) {
         BOOK(d06_every_part_makes_it_the_same),
         BOOK(decisions_stand_until_something_was_issued),
         BOOK(a_certificate_settles_its_own_request),
+        BOOK(k17_a_successor_is_in_its_place_or_nothing_is),
         BOOK(a_device_has_a_share_and_new_keys_replace_old_ones),
         BOOK(an_older_ledger_is_brought_up_to_date),
         BOOK(what_is_damaged_is_named),

@@ -82,7 +82,7 @@ static void a_serial_number_stands_once(void **state) {
     struct estc_error err = {0};
     insert(b, &entry);
     entry.sha256 = lit("C2");
-    assert_true(b->ledger->ops->insert(b->ledger, &entry, &err) < 0);
+    assert_true(b->ledger->ops->insert(b->ledger, &entry, NULL, &err) < 0);
     assert_non_null(strstr(err.text, b->path));
 }
 

@@ -238,10 +238,7 @@ static void rsa_keys_encipher(void **state) {
 static void without_a_ledger_nothing_is_issued(void **state) {
     struct site *s = *state;
     struct estc_error err = {0};
-    char command[PATH_MAX + 128];
-    snprintf(command, sizeof(command), "sqlite3 %s/ledger.sqlite 'DROP TABLE certificates'",
-             s->dir);
-    assert_int_equal(system(command), 0);
+    site_sql(s, "DROP TABLE certificates");
     ask(s, s->device.cert, ESTC_OP_SEN, "", "CN=gateway-1", NULL, ESTC_E_TIMEOUT, &err);
     assert_null(strstr(err.text, s->dir)); /* where it lies is nobody's business out there */
 }
