@@ -21,10 +21,6 @@
 #include "base/cleanup_ossl.h"
 #include "coap/resolve.h"
 
-static void sk_x509_shallow_freep(STACK_OF(X509) * *list) {
-    sk_X509_free(*list);
-}
-
 static bool has_anchor(const struct estc_trust *trust, X509 *cert) {
     const STACK_OF(X509) *anchors = trust ? estc_trust_anchors(trust) : NULL;
     for (int i = 0; cert && i < sk_X509_num(anchors); i++)

@@ -21,11 +21,8 @@
 
 #include <estc/cert.h>
 
+#include "base/cleanup_estc.h"
 #include "base/cleanup_ossl.h"
-
-static void trust_freep(struct estc_trust **trust) {
-    estc_trust_free(*trust);
-}
 
 /* basicConstraints CA:TRUE, and a key usage, if there is one, that allows to sign certificates. */
 static bool is_ca(X509 *cert) {

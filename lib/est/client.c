@@ -16,6 +16,7 @@
 #include <estc/csr.h>
 #include <estc/url.h>
 
+#include "base/cleanup_estc.h"
 #include "base/cleanup_ossl.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -43,8 +44,6 @@ struct estc_client *estc_client_free(struct estc_client *client) {
     free(client);
     return NULL;
 }
-
-CLEANUP_DEFINE(struct estc_client *, client_freep, estc_client_free);
 
 int estc_client_new(const struct estc_client_options *options, struct estc_client **out,
                     struct estc_error *err) {

@@ -17,7 +17,6 @@
 
 #include "base/cleanup_ossl.h"
 #include "base/text.h"
-#include "pkix/csr.h"
 #include "pkix/key.h"
 #include "pkix/ossl.h"
 
@@ -29,7 +28,7 @@ const char *const wishes_kind_names[] = {WISHES_KINDS(WISHES_LABEL)[WISHES_KIND_
 
 void wishes_plan_clear(struct wishes_plan *plan) {
     X509_NAME_free(plan->subject);
-    csr_extensions_free(plan->extensions);
+    sk_X509_EXTENSION_pop_free(plan->extensions, X509_EXTENSION_free);
     text_list_free(plan->lines);
     *plan = (struct wishes_plan){0};
 }

@@ -16,7 +16,6 @@
 
 #include "base/cleanup_ossl.h"
 #include "base/text.h"
-#include "pkix/csrattrs.h"
 #include "pkix/name.h"
 #include "pkix/ossl.h"
 

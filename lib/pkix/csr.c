@@ -17,8 +17,6 @@
 
 #define CSR_CHALLENGE_MAX 255 /* RFC 2985 section 5.4.1 */
 
-CLEANUP_DEFINE(X509_EXTENSION *, extension_freep, X509_EXTENSION_free);
-
 static int csr_fail(struct estc_error *err) {
     return ossl_error(err, -ENOMEM, "cannot build a certification request");
 }

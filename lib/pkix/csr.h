@@ -8,13 +8,6 @@
 
 #include <estc/error.h>
 
-#include "base/cleanup.h"
-
-static inline void csr_extensions_free(STACK_OF(X509_EXTENSION) * list) {
-    sk_X509_EXTENSION_pop_free(list, X509_EXTENSION_free);
-}
-CLEANUP_DEFINE(STACK_OF(X509_EXTENSION) *, extensions_freep, csr_extensions_free);
-
 /* estc_csr_parse() less key and signature, which may be anything: for a request whose key is of no
  * account (RFC 7030 section 4.4.1). */
 int csr_read(const void *der, size_t len, X509_REQ **out, struct estc_error *err);

@@ -51,7 +51,7 @@ int estc_csrattrs_add_name(struct estc_csrattrs *attrs, const ASN1_OBJECT *type,
     attrs->names = items;
     if (rc)
         return rc;
-    _cleanup(oid_freep) ASN1_OBJECT *copy = OBJ_dup(type);
+    _cleanup(object_freep) ASN1_OBJECT *copy = OBJ_dup(type);
     _cleanup(asn1_string_freep) ASN1_STRING *text = value ? ASN1_STRING_dup(value) : NULL;
     if (!copy || (value && !text))
         return -ENOMEM;
@@ -70,7 +70,7 @@ int estc_csrattrs_add_extension(struct estc_csrattrs *attrs, const ASN1_OBJECT *
     attrs->extensions = items;
     if (rc)
         return rc;
-    _cleanup(oid_freep) ASN1_OBJECT *copy = OBJ_dup(oid);
+    _cleanup(object_freep) ASN1_OBJECT *copy = OBJ_dup(oid);
     _cleanup(asn1_string_freep) ASN1_OCTET_STRING *bytes =
         value ? ASN1_OCTET_STRING_dup(value) : NULL;
     if (!copy || (value && !bytes))

@@ -4,15 +4,11 @@
 
 #include <estc/csrattrs.h>
 
-#include "base/cleanup.h"
 #include "pkix/der.h"
 
 /* RFC 9908 appendix A, id-aa 61 and 62; OpenSSL 3.0 has no numbers for them. */
 #define CSRATTRS_TEMPLATE_OID "1.2.840.113549.1.9.16.2.61"
 #define CSRATTRS_EXTENSIONS_OID "1.2.840.113549.1.9.16.2.62"
-
-CLEANUP_DEFINE(ASN1_OBJECT *, oid_freep, ASN1_OBJECT_free);
-CLEANUP_DEFINE(ASN1_STRING *, asn1_string_freep, ASN1_STRING_free);
 
 /* One Attribute: its type, owned, and what stands in its SET. */
 struct csrattrs_attribute {

@@ -11,6 +11,7 @@
 #include <openssl/evp.h>
 #include <openssl/objects.h>
 
+#include "base/cleanup_ossl.h"
 #include "pkix/name.h"
 #include "pkix/ossl.h"
 
@@ -113,7 +114,7 @@ static int want_signature(struct estc_csrattrs *attrs, ASN1_OBJECT **oid, struct
 
 static int read_oid(struct estc_csrattrs *attrs, const struct der_item *item,
                     struct estc_error *err) {
-    _cleanup(oid_freep) ASN1_OBJECT *oid = der_oid(item);
+    _cleanup(object_freep) ASN1_OBJECT *oid = der_oid(item);
     if (!oid)
         return csrattrs_bad(err, "a broken OID");
     int nid = OBJ_obj2nid(oid);

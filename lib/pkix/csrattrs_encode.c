@@ -11,6 +11,7 @@
 
 #include <openssl/objects.h>
 
+#include "base/cleanup.h"
 #include "pkix/ossl.h"
 
 #define PLACEHOLDER_BITS_MAX 16384

@@ -11,6 +11,8 @@
 
 #include <openssl/objects.h>
 
+#include "base/cleanup_ossl.h"
+
 /* --- extensions --- */
 
 static int read_extension(struct estc_csrattrs *attrs, const struct der_item *item,
@@ -19,7 +21,7 @@ static int read_extension(struct estc_csrattrs *attrs, const struct der_item *it
     struct der_item type, flag = {0}, octets;
     if (item->id != DER_SEQUENCE || !der_take(&in, DER_OID, &type))
         return csrattrs_bad(err, "an extension without an OID");
-    _cleanup(oid_freep) ASN1_OBJECT *oid = der_oid(&type);
+    _cleanup(object_freep) ASN1_OBJECT *oid = der_oid(&type);
     bool flagged = der_take(&in, DER_BOOLEAN, &flag);
     bool given = der_take(&in, DER_OCTET_STRING, &octets);
     if (!oid || in.len > 0 || (flagged && flag.content.len != 1) || (!given && !open_allowed))
@@ -66,7 +68,7 @@ static int read_part(struct estc_csrattrs *attrs, const struct der_item *part, b
     struct der_item type, item;
     if (part->id != DER_SEQUENCE || !der_take(&in, DER_OID, &type))
         return csrattrs_bad(err, "template: a part of the subject without a type");
-    _cleanup(oid_freep) ASN1_OBJECT *oid = der_oid(&type);
+    _cleanup(object_freep) ASN1_OBJECT *oid = der_oid(&type);
     _cleanup(asn1_string_freep) ASN1_STRING *value = NULL;
     if (!oid)
         return csrattrs_bad(err, "template: a broken OID");

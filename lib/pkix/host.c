@@ -18,8 +18,6 @@
 #include "base/text.h"
 #include "pkix/ossl.h"
 
-CLEANUP_DEFINE(ASN1_OCTET_STRING *, octets_freep, ASN1_OCTET_STRING_free);
-
 /* Without the scope of a link-local address and the dot of an absolute name; *address is what
  * iPAddress would have, NULL for a name. */
 static char *plain_host(const char *host, ASN1_OCTET_STRING **address) {
@@ -42,7 +40,7 @@ static bool same_text(const char *a, const char *b) {
 
 /* Addresses have many spellings, and are compared as what they mean. */
 static bool same_host(const char *host, const ASN1_OCTET_STRING *address, const char *other) {
-    _cleanup(octets_freep) ASN1_OCTET_STRING *theirs = NULL;
+    _cleanup(asn1_string_freep) ASN1_OCTET_STRING *theirs = NULL;
     _cleanup(freep) char *plain = plain_host(other, &theirs);
     if (!plain || !theirs != !address)
         return false;
@@ -86,7 +84,7 @@ static bool name_matches(const GENERAL_NAME *name, const char *host,
 }
 
 bool estc_cert_names_host(const X509 *cert, const char *host, uint16_t port) {
-    _cleanup(octets_freep) ASN1_OCTET_STRING *address = NULL;
+    _cleanup(asn1_string_freep) ASN1_OCTET_STRING *address = NULL;
     _cleanup(freep) char *plain = plain_host(host, &address);
     _cleanup(general_names_freep) GENERAL_NAMES *names =
         X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);

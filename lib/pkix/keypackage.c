@@ -31,7 +31,6 @@ static void cms_free(CMS_ContentInfo *cms) {
     CMS_ContentInfo_free(cms);
 }
 CLEANUP_DEFINE(CMS_ContentInfo *, cms_freep, cms_free);
-CLEANUP_DEFINE(ASN1_OBJECT *, object_freep, ASN1_OBJECT_free);
 
 static int out_of_memory(struct estc_error *err) {
     return ossl_error(err, -ENOMEM, "out of memory");

@@ -40,7 +40,6 @@ static void algors_free(X509_ALGORS *list) {
 }
 CLEANUP_DEFINE(X509_ALGORS *, algors_freep, algors_free);
 CLEANUP_DEFINE(X509_ALGOR *, algor_freep, X509_ALGOR_free);
-CLEANUP_DEFINE(ASN1_OBJECT *, object_freep, ASN1_OBJECT_free);
 
 /* --- the means --- */
 

@@ -20,19 +20,13 @@
 #include "pkix/ossl.h"
 
 #define TRUST_SECURITY_LEVEL 2
-#define TRUST_DEPTH_MAX                                                       \
-    10 /* intermediates; RFC 7925 section 4.4.4 wants 3 certificates at least \
-        */
+/* Intermediates; RFC 7925 section 4.4.4 wants 3 certificates at least. */
+#define TRUST_DEPTH_MAX 10
 
 struct estc_trust {
     STACK_OF(X509) * anchors;
     STACK_OF(X509) * helpers;
 };
-
-/* Of a copy, shallow: the certificates stay with their owner. */
-static void sk_x509_shallow_freep(STACK_OF(X509) * *list) {
-    sk_X509_free(*list);
-}
 
 int estc_trust_new(struct estc_trust **out, struct estc_error *err) {
     struct estc_trust *trust = calloc(1, sizeof(*trust));

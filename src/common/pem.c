@@ -14,6 +14,7 @@
 #include <estc/cert.h>
 #include <estc/key.h>
 
+#include "base/cleanup_estc.h"
 #include "base/cleanup_ossl.h"
 #include "base/fs.h"
 
@@ -101,8 +102,6 @@ static int read_certs(const char *path, const char *what, STACK_OF(X509) * *out,
 int pem_read_certs(const char *path, STACK_OF(X509) * *out, struct estc_error *err) {
     return read_certs(path, "certificate", out, err);
 }
-
-CLEANUP_DEFINE(struct estc_trust *, trust_freep, estc_trust_free);
 
 int pem_read_trust(const char *path, struct estc_trust **out, struct estc_error *err) {
     _cleanup(sk_x509_freep) STACK_OF(X509) *certs = NULL;

@@ -20,8 +20,6 @@
 #include "pkix/name.h"
 #include "pkix/ossl.h"
 
-CLEANUP_DEFINE(X509_EXTENSION *, extension_freep, X509_EXTENSION_free);
-
 static int bad(struct estc_error *err, const char *key, const char *text, const char *why) {
     return estc_error_set(err, ESTC_E_CONFIG, "attributes.%s: '%s': %s", key, text, why);
 }

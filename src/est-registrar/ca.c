@@ -11,6 +11,7 @@
 #include <estc/cert.h>
 #include <estc/trust.h>
 
+#include "base/cleanup_estc.h"
 #include "base/cleanup_ossl.h"
 #include "base/clock.h"
 #include "common/pem.h"
@@ -35,7 +36,6 @@ struct ca *ca_close(struct ca *ca) {
 }
 
 CLEANUP_DEFINE(struct ca *, ca_closep, ca_close);
-CLEANUP_DEFINE(struct estc_trust *, trust_freep, estc_trust_free);
 
 X509 *ca_certificate(const struct ca *ca) {
     return ca->own.cert;

@@ -19,8 +19,6 @@
 
 #define SERIAL_BITS 128
 
-CLEANUP_DEFINE(X509_EXTENSION *, extension_freep, X509_EXTENSION_free);
-
 static int failed(struct estc_error *err) {
     return ossl_error(err, -EIO, "cannot make a certificate");
 }

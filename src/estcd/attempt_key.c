@@ -6,11 +6,9 @@
  */
 #include "attempt_internal.h"
 
-#include "base/cleanup_ossl.h"
+#include "base/cleanup_estc.h"
 #include "base/clock.h"
 #include "common/journal.h"
-
-CLEANUP_DEFINE(struct estc_trust *, trust_freep, estc_trust_free);
 
 static int add_all(struct estc_trust *to, const struct estc_trust *from, struct estc_error *err) {
     const STACK_OF(X509) *anchors = estc_trust_anchors(from);

@@ -15,15 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup_estc.h"
 #include "base/cleanup_ossl.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "common/journal.h"
 #include "common/pem.h"
-
-CLEANUP_DEFINE(struct estc_trust *, trust_freep, estc_trust_free);
-CLEANUP_DEFINE(struct estc_transport *, transport_freep, estc_transport_free);
-CLEANUP_DEFINE(struct estc_client *, client_freep, estc_client_free);
 
 static int out_of_memory(struct estc_error *err) {
     return estc_error_set(err, -ENOMEM, "out of memory");

@@ -14,6 +14,7 @@
 
 #include <estc/cert.h>
 
+#include "base/cleanup_estc.h"
 #include "base/cleanup_ossl.h"
 #include "base/fs.h"
 #include "base/text.h"
@@ -26,8 +27,6 @@
 static int out_of_memory(struct estc_error *err) {
     return estc_error_set(err, -ENOMEM, "out of memory");
 }
-
-CLEANUP_DEFINE(struct estc_trust *, trust_freep, estc_trust_free);
 
 void store_trust_clear(struct store_trust *trust) {
     estc_trust_free(trust->trust);

@@ -36,7 +36,7 @@ STANDARD_C = {
 }
 PORTABLE_BASE = {
     # clock: for its text forms; the clocks themselves are what a port supplies.
-    "buf", "clock", "error", "text", "log", "cleanup", "cleanup_ossl", "transport",
+    "buf", "clock", "error", "text", "log", "cleanup", "cleanup_estc", "cleanup_ossl", "transport",
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^">]+)[">]', re.MULTILINE)
 
