@@ -51,6 +51,26 @@ class Asked:
         return self.authority.issue(csr.public_key(), **options)
 
 
+def authority(site):
+    """(CA, birth certificate): a CA of the test's own and, as files in the site's folder, what a
+    gateway needs to enroll there."""
+    ca = pki.Authority("Site root")
+    key, birth = ca.leaf("birth")
+    pki.write_certs(site.dir / "trust.pem", ca.cert)
+    pki.write_key(site.dir / "birth.key", key)
+    pki.write_certs(site.dir / "birth.pem", birth)
+    return ca, birth
+
+
+def identity(site, name, port=None, **settings):
+    """One identity at a server of that authority; settings add or replace, None removes."""
+    entry = {"id": name, "url": f"coaps://localhost:{port}", "subject": "CN=gw",
+             "trust": str(site.dir / "trust.pem"), "attempt_timeout": "10s",
+             "birth": {"certificate": str(site.dir / "birth.pem"),
+                       "key": str(site.dir / "birth.key")}, **settings}
+    return {key: value for key, value in entry.items() if value is not None}
+
+
 def honest(asked):
     if asked.op in ("core", "att"):  # neither discovery nor wishes here
         return Answer(404, content_format=None)

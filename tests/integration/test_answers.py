@@ -98,11 +98,7 @@ CASES = {
 class Answers(harness.ClassSite):
     @classmethod
     def start(cls, site):
-        cls.ca = pki.Authority("Site root")
-        pki.write_certs(site.dir / "trust.pem", cls.ca.cert)
-        key, cert = cls.ca.leaf("birth")
-        pki.write_key(site.dir / "birth.key", key)
-        pki.write_certs(site.dir / "birth.pem", cert)
+        cls.ca, _ = rogue.authority(site)
         behaviours = {label: case[0] for label, case in CASES.items()}
         behaviours.update(OK_CASES)
         behaviours["pending"] = on("sen", lambda a: Answer(503, b"ask an operator", None, 7))
@@ -112,10 +108,7 @@ class Answers(harness.ClassSite):
         cls.server = rogue.Server(cls.ca, key, [cert], behaviours)
         cls.addClassCleanup(cls.server.close)
         site.write_config([
-            {"id": label, "url": f"coaps://localhost:{cls.server.port}", "label": label,
-             "subject": f"CN={label}", "trust": str(site.dir / "trust.pem"),
-             "birth": {"certificate": str(site.dir / "birth.pem"),
-                       "key": str(site.dir / "birth.key")}, "attempt_timeout": "10s"}
+            rogue.identity(site, label, cls.server.port, label=label, subject=f"CN={label}")
             for label in behaviours], max_attempts=16)
         site.start_daemon()
 

@@ -271,12 +271,8 @@ class Rogue(harness.ClassSite):
 
     @classmethod
     def start(cls, site):
-        cls.ca = pki.Authority("Site root")
+        cls.ca, _ = rogue.authority(site)
         cls.requests = {}  # label -> the last CSR
-        pki.write_certs(site.dir / "trust.pem", cls.ca.cert)
-        key, cert = cls.ca.leaf("birth")
-        pki.write_key(site.dir / "birth.key", key)
-        pki.write_certs(site.dir / "birth.pem", cert)
         behaviours = {"evil-0": wish(EVIL), "evil-1": wish(EVIL), "evil-2": wish(EVIL),
                       **NO_OBSTACLES}
         behaviours.update({label: wish(file.read_bytes()) for label, file in VECTOR_LABELS.items()})
@@ -286,13 +282,11 @@ class Rogue(harness.ClassSite):
         cls.addClassCleanup(cls.server.close)
         obey = {"evil-1": ALL, "evil-2": "none"}
         site.write_config([
-            {"id": label, "url": f"coaps://localhost:{cls.server.port}{EST}", "label": label,
-             "subject": "CN=mine", "subject_alt_names": ["DNS:mine.example"],
-             # Explicit from the beginning: then a request is bound for the sake of a wish alone.
-             "trust": str(site.dir / "trust.pem"), "implicit_trust": "never",
-             "birth": {"certificate": str(site.dir / "birth.pem"),
-                       "key": str(site.dir / "birth.key")}, "attempt_timeout": "20s",
-             **({"obey": obey[label]} if label in obey else {})}
+            # Explicit from the beginning: then a request is bound for the sake of a wish alone.
+            rogue.identity(site, label, cls.server.port, label=label, subject="CN=mine",
+                           url=f"coaps://localhost:{cls.server.port}{EST}",
+                           subject_alt_names=["DNS:mine.example"], implicit_trust="never",
+                           attempt_timeout="20s", obey=obey.get(label))
             for label in behaviours], max_attempts=16)
         site.start_daemon()
 

@@ -11,7 +11,6 @@ import time
 
 import coap
 import harness
-import pki
 import rogue
 from rogue import Answer, honest
 
@@ -123,11 +122,7 @@ class Roots(harness.TestCase):
 
     def setUp(self):
         self.s = self.site()
-        self.ca = pki.Authority("Site root")
-        pki.write_certs(self.s.dir / "trust.pem", self.ca.cert)
-        key, cert = self.ca.leaf("birth")
-        pki.write_key(self.s.dir / "birth.key", key)
-        pki.write_certs(self.s.dir / "birth.pem", cert)
+        self.ca, _ = rogue.authority(self.s)
 
     def server(self, **options):
         key, cert = self.ca.leaf("server", ["localhost"])
@@ -136,10 +131,7 @@ class Roots(harness.TestCase):
         return server
 
     def enroll(self, url, **settings):
-        self.s.write_config([{
-            "id": "gw", "url": url, "subject": "CN=gw", "trust": str(self.s.dir / "trust.pem"),
-            "birth": {"certificate": str(self.s.dir / "birth.pem"),
-                      "key": str(self.s.dir / "birth.key")}, "attempt_timeout": "10s", **settings}])
+        self.s.write_config([rogue.identity(self.s, "gw", url=url, **settings)])
         self.s.start_daemon()
         return self.s.estc("enroll", "gw")
 

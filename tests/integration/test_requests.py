@@ -27,22 +27,18 @@ def spki(key):
 class Requests(harness.ClassSite):
     @classmethod
     def start(cls, site):
-        cls.ca = pki.Authority("Site root")
-        trust = pki.write_certs(site.dir / "trust.pem", cls.ca.cert)
-        key, cls.birth = cls.ca.leaf("birth")
-        pki.write_key(site.dir / "birth.key", key)
-        pki.write_certs(site.dir / "birth.pem", cls.birth)
+        cls.ca, cls.birth = rogue.authority(site)
         cls.bodies = collections.defaultdict(list)  # operation -> [(certificate, request)]
         key, cert = cls.ca.leaf("server", [HOST])
-        cls.server = rogue.Server(cls.ca, key, [cert], {LABEL: cls.answer}, SSL.VERIFY_PEER, trust)
+        cls.server = rogue.Server(cls.ca, key, [cert], {LABEL: cls.answer}, SSL.VERIFY_PEER,
+                                  site.dir / "trust.pem")
         cls.addClassCleanup(cls.server.close)
-        common = {"url": f"coaps://{HOST}:{cls.server.port}", "label": LABEL, "trust": str(trust),
-                  "birth": {"certificate": str(site.dir / "birth.pem"),
-                            "key": str(site.dir / "birth.key")}}
+        common = {"url": f"coaps://{HOST}:{cls.server.port}", "label": LABEL,
+                  "attempt_timeout": None}
         site.write_config([
-            {"id": "gw", "subject": "O=A & B, CN=gw", **common},
-            {"id": "small", "subject": "CN=small", "block_size": 64,
-             "subject_alt_names": ["DNS:small.example", "IP:192.0.2.7"], **common}])
+            rogue.identity(site, "gw", subject="O=A & B, CN=gw", **common),
+            rogue.identity(site, "small", subject="CN=small", block_size=64,
+                           subject_alt_names=["DNS:small.example", "IP:192.0.2.7"], **common)])
         site.start_daemon()
         for name in ("gw", "small"):
             site.wait_state(name, "valid")

@@ -15,13 +15,9 @@ class ServerIdentity(harness.ClassSite):
 
     @classmethod
     def start(cls, site):
-        cls.ca = pki.Authority("Site root")
+        cls.ca, _ = rogue.authority(site)
         cls.intermediate = pki.Authority("Site intermediate", cls.ca)
         cls.stranger = pki.Authority("Somebody else's root")
-        pki.write_certs(site.dir / "trust.pem", cls.ca.cert)
-        key, cert = cls.ca.leaf("birth")
-        pki.write_key(site.dir / "birth.key", key)
-        pki.write_certs(site.dir / "birth.pem", cert)
 
         names = ("localhost", "127.0.0.1")
         leaf = cls.ca.leaf
@@ -51,10 +47,7 @@ class ServerIdentity(harness.ClassSite):
         urls["unknown-host"] = "coaps://no-such-host.invalid"
         urls["rsa-allowed"] = urls["rsa"]
         site.write_config([
-            {"id": name, "url": url, "subject": "CN=gw", "trust": str(site.dir / "trust.pem"),
-             "birth": {"certificate": str(site.dir / "birth.pem"),
-                       "key": str(site.dir / "birth.key")},
-             "attempt_timeout": "10s", "allow_rsa_server": name == "rsa-allowed"}
+            rogue.identity(site, name, url=url, allow_rsa_server=name == "rsa-allowed")
             for name, url in urls.items()], max_attempts=16)
         site.start_daemon()
 

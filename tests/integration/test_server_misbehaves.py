@@ -173,11 +173,7 @@ SCENES = {
 class ServerMisbehaves(harness.ClassSite):
     @classmethod
     def start(cls, site):
-        cls.ca = pki.Authority("Site root")
-        pki.write_certs(site.dir / "trust.pem", cls.ca.cert)
-        key, cert = cls.ca.leaf("birth")
-        pki.write_key(site.dir / "birth.key", key)
-        pki.write_certs(site.dir / "birth.pem", cert)
+        cls.ca, _ = rogue.authority(site)
         key, cert = cls.ca.leaf("server", ["localhost"])
         cls.server = rogue.Server(cls.ca, key, [cert], {k: v[0] for k, v in SCENES.items()})
         cls.addClassCleanup(cls.server.close)
@@ -187,10 +183,7 @@ class ServerMisbehaves(harness.ClassSite):
             cls.addClassCleanup(server.close)
             ports[f"alert-{number}"] = server.port
         site.write_config([
-            {"id": name, "url": f"coaps://localhost:{port}", "label": name,
-             "subject": f"CN={name}", "trust": str(site.dir / "trust.pem"),
-             "birth": {"certificate": str(site.dir / "birth.pem"),
-                       "key": str(site.dir / "birth.key")}, "attempt_timeout": "10s"}
+            rogue.identity(site, name, port, label=name, subject=f"CN={name}")
             for name, port in ports.items()], max_attempts=16)
         site.start_daemon()
 

@@ -22,19 +22,10 @@ class Scene(harness.TestCase):
 
     def scene(self, **settings):
         site = self.site()
-        site.ca = pki.Authority("Site root")
+        site.ca, _ = rogue.authority(site)
         site.stranger = pki.Authority("Somebody else's root")
-        pki.write_certs(site.dir / "trust.pem", site.ca.cert)
-        key, cert = site.ca.leaf("birth")
-        pki.write_key(site.dir / "birth.key", key)
-        pki.write_certs(site.dir / "birth.pem", cert)
         self.serve(site, site.ca)
-        entry = {"id": "gw", "url": f"coaps://localhost:{site.server.port}", "subject": "CN=gw",
-                 "trust": str(site.dir / "trust.pem"), "attempt_timeout": "10s", "obey": ["none"],
-                 "birth": {"certificate": str(site.dir / "birth.pem"),
-                           "key": str(site.dir / "birth.key")}}
-        entry.update(settings)
-        site.entry = {key: value for key, value in entry.items() if value is not None}
+        site.entry = rogue.identity(site, "gw", site.server.port, **{"obey": ["none"], **settings})
         site.write_config([site.entry])
         return site
 
