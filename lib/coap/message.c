@@ -11,6 +11,8 @@
 #include <estc/error.h>
 #include <estc/transport.h>
 
+#include "base/cleanup.h"
+
 #define MESSAGE_OPTION_CRITICAL 1U
 
 unsigned message_code(coap_pdu_code_t wire) {
@@ -114,53 +116,47 @@ int message_read(const coap_pdu_t *pdu, struct message *out) {
     return 0;
 }
 
-static bool message_segment_ok(const unsigned char *value, size_t len) {
-    bool dots = (len == 1 && value[0] == '.') || (len == 2 && value[0] == '.' && value[1] == '.');
-    return len > 0 && !dots && !memchr(value, '/', len) && !memchr(value, 0, len);
+static bool message_text_ok(const unsigned char *value, size_t len) {
+    return !memchr(value, 0, len);
 }
 
-/* Goes through the options of one number. */
-static void message_begin(const coap_pdu_t *pdu, coap_option_num_t number,
-                          coap_opt_iterator_t *iter, coap_opt_filter_t *filter) {
-    coap_option_filter_clear(filter);
-    coap_option_filter_set(filter, number);
-    coap_option_iterator_init(pdu, iter, filter);
+static bool message_segment_ok(const unsigned char *value, size_t len) {
+    bool dots = (len == 1 && value[0] == '.') || (len == 2 && value[0] == '.' && value[1] == '.');
+    return len > 0 && !dots && !memchr(value, '/', len) && message_text_ok(value, len);
+}
+
+/* All options of one number, a separator before each: malloc'd. "" without any; NULL when one is
+ * not ok, or when out of memory. */
+static char *message_join(const coap_pdu_t *pdu, coap_option_num_t number, const char *separator,
+                          bool (*ok)(const unsigned char *value, size_t len)) {
+    struct estc_buf text = {0};
+    coap_opt_iterator_t iter;
+    coap_opt_filter_t filter;
+    coap_option_filter_clear(&filter);
+    coap_option_filter_set(&filter, number);
+    coap_option_iterator_init(pdu, &iter, &filter);
+    int r = estc_buf_append(&text, "", 0);
+    for (coap_opt_t *o = coap_option_next(&iter); o && !r; o = coap_option_next(&iter)) {
+        size_t len = coap_opt_length(o);
+        if (!ok(coap_opt_value(o), len))
+            r = ESTC_E_MALFORMED;
+        else if ((r = estc_buf_append(&text, separator, 1)) == 0)
+            r = estc_buf_append(&text, coap_opt_value(o), len);
+    }
+    if (r)
+        estc_buf_clear(&text);
+    return (char *)text.data;
 }
 
 char *message_query(const coap_pdu_t *pdu) {
-    struct estc_buf query = {0};
-    coap_opt_iterator_t iter;
-    coap_opt_filter_t filter;
-    message_begin(pdu, COAP_OPTION_URI_QUERY, &iter, &filter);
-    int r = 0;
-    for (coap_opt_t *o = coap_option_next(&iter); o && !r; o = coap_option_next(&iter)) {
-        size_t len = coap_opt_length(o);
-        if (memchr(coap_opt_value(o), 0, len))
-            r = ESTC_E_MALFORMED;
-        else if (query.len == 0 || (r = estc_buf_append(&query, "&", 1)) == 0)
-            r = estc_buf_append(&query, coap_opt_value(o), len);
-    }
-    char *text = r || query.len == 0 ? NULL : strdup((const char *)query.data);
-    estc_buf_clear(&query);
-    return text;
+    _cleanup(freep) char *joined = message_join(pdu, COAP_OPTION_URI_QUERY, "&", message_text_ok);
+    const char *begin = joined ? joined + strspn(joined, "&") : "";
+    return *begin ? strdup(begin) : NULL;
 }
 
 char *message_path(const coap_pdu_t *pdu) {
-    struct estc_buf path = {0};
-    coap_opt_iterator_t iter;
-    coap_opt_filter_t filter;
-    message_begin(pdu, COAP_OPTION_URI_PATH, &iter, &filter);
-    int r = 0;
-    for (coap_opt_t *o = coap_option_next(&iter); o && !r; o = coap_option_next(&iter)) {
-        size_t len = coap_opt_length(o);
-        if (!message_segment_ok(coap_opt_value(o), len))
-            r = ESTC_E_MALFORMED;
-        else if ((r = estc_buf_append(&path, "/", 1)) == 0)
-            r = estc_buf_append(&path, coap_opt_value(o), len);
-    }
-    char *text = r ? NULL : strdup(path.len > 0 ? (const char *)path.data : "/");
-    estc_buf_clear(&path);
-    return text;
+    _cleanup(freep) char *joined = message_join(pdu, COAP_OPTION_URI_PATH, "/", message_segment_ok);
+    return joined ? strdup(*joined ? joined : "/") : NULL;
 }
 
 bool message_add_uint(coap_pdu_t *pdu, coap_option_num_t number, uint32_t value) {
