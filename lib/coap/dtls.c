@@ -302,11 +302,24 @@ static coap_dtls_pki_t dtls_pki(const struct dtls *dtls) {
 }
 
 /* libcoap asks SSL_get_error() without having emptied the thread's error queue before, so an error
- * that another connection left there (a stranger's failed handshake will do) reads as the end of
- * this one. One call takes one datagram off each socket, so this is often enough. */
+ * that somebody left there (a stranger's failed handshake, a certificate that did not parse) reads
+ * as the end of a connection that only has to wait. One call takes one datagram off each socket, so
+ * this is often enough. */
 void dtls_process(struct dtls *dtls) {
     ERR_clear_error();
     coap_io_process(dtls->coap, COAP_IO_NO_WAIT);
+}
+
+unsigned dtls_prepare(struct dtls *dtls) {
+    coap_tick_t now;
+    coap_ticks(&now);
+    ERR_clear_error();
+    return coap_io_prepare_epoll(dtls->coap, now);
+}
+
+coap_mid_t dtls_send(coap_session_t *session, coap_pdu_t *pdu) {
+    ERR_clear_error();
+    return coap_send(session, pdu);
 }
 
 /* The first Finished message of the handshake: the client's, or the server's in a resumed one. */
@@ -322,6 +335,7 @@ size_t dtls_binding(const SSL *ssl, unsigned char out[static ESTC_BINDING_MAX]) 
 coap_session_t *dtls_connect(struct dtls *dtls, const coap_address_t *peer,
                              const coap_address_t *local) {
     coap_dtls_pki_t pki = dtls_pki(dtls);
+    ERR_clear_error();
     coap_session_t *session = coap_new_client_session_pki(
         dtls->coap, local->size > 0 ? local : NULL, peer, COAP_PROTO_DTLS, &pki);
     if (session)

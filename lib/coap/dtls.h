@@ -47,6 +47,10 @@ struct judge *dtls_judge(struct dtls *dtls);
 
 /* coap_io_process() without waiting, and without errors of OpenSSL that others left behind. */
 void dtls_process(struct dtls *dtls);
+/* coap_io_prepare_epoll() and coap_send() in the same way: what is due, and in how many
+ * milliseconds the next is. */
+unsigned dtls_prepare(struct dtls *dtls);
+coap_mid_t dtls_send(coap_session_t *session, coap_pdu_t *pdu);
 
 /* tls-unique (RFC 5929 section 3.1) of a handshake that is over, from either end; 0 bytes when it
  * was one without extended master secret. */

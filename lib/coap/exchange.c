@@ -174,7 +174,7 @@ static int exchange_send(struct exchange *x) {
         return exchange_error(x, -EMSGSIZE, "the request does not fit a datagram");
     estc_buf_clear(&s->answer.payload);
     s->answer = (struct session_answer){0};
-    s->mid = coap_send(s->coap, pdu);
+    s->mid = dtls_send(s->coap, pdu);
     if (s->mid == COAP_INVALID_MID)
         return exchange_error(x, ESTC_E_UNREACHABLE, "cannot send");
     return 0;

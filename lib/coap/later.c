@@ -58,7 +58,7 @@ static int later_send(coap_session_t *session, const struct peer_waiting *w,
         coap_delete_pdu(pdu);
         return -EMSGSIZE;
     }
-    return coap_send(session, pdu) == COAP_INVALID_MID ? -ENOENT : 0;
+    return dtls_send(session, pdu) == COAP_INVALID_MID ? -ENOENT : 0;
 }
 
 int estc_listener_respond(struct estc_listener *l, uint64_t ticket,
@@ -69,15 +69,17 @@ int estc_listener_respond(struct estc_listener *l, uint64_t ticket,
         return -ENOENT;
     }
     struct peer_waiting w = peer->waiting; /* but for its key, which stays with the peer */
+    coap_session_t *session = peer->session;
     struct reply reply;
     int rc = -ENOENT;
     peer_resume(peer, response, &reply);
-    if (coap_session_get_state(peer->session) == COAP_SESSION_STATE_ESTABLISHED)
-        rc = later_send(peer->session, &w, &reply);
+    if (coap_session_get_state(session) == COAP_SESSION_STATE_ESTABLISHED)
+        rc = later_send(session, &w, &reply);
+    /* A connection that ends with the sending has taken the peer along, and is -ENOENT. */
     if (rc && rc != -ENOENT)
         log_error("client %s: an answer could not be sent: %s", peer->address, strerror(-rc));
     reply_clear(&reply);
     l->waiting--;
-    coap_session_release(peer->session);
+    coap_session_release(session);
     return rc;
 }

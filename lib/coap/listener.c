@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/err.h>
+
 #include <estc/cert.h>
 #include <estc/listener.h>
 #include <estc/url.h>
@@ -149,6 +151,7 @@ static void listener_answer(struct estc_listener *l, struct peer *peer, const co
     _cleanup(freep) char *query = message_query(request);
     m.query = query;
     peer_answer(peer, &m, path, room, later_ticket(l, peer), l->answer, l->arg, reply);
+    ERR_clear_error(); /* the program's, before libcoap sends the reply */
     later_begin(l, peer, request);
 }
 
@@ -272,9 +275,7 @@ int estc_listener_fd(const struct estc_listener *l) {
 }
 
 void estc_listener_prepare(struct estc_listener *l) {
-    coap_tick_t now;
-    coap_ticks(&now);
-    coap_io_prepare_epoll(dtls_coap(l->dtls), now);
+    dtls_prepare(l->dtls);
 }
 
 void estc_listener_process(struct estc_listener *l) {

@@ -43,9 +43,7 @@ int session_pump(struct session *s, const struct estc_wait *wait, int64_t until,
                  struct estc_error *err) {
     coap_context_t *coap = dtls_coap(s->dtls);
     enum session_state before = s->state;
-    coap_tick_t now;
-    coap_ticks(&now);
-    unsigned due = coap_io_prepare_epoll(coap, now);
+    unsigned due = dtls_prepare(s->dtls);
     if (s->state != before || s->answer.nack) /* libcoap has just given something up */
         return 0;
     int64_t left = until - clock_boot_ms();
