@@ -156,7 +156,7 @@ static int keep(struct attempt *a, const struct estc_trust *set, const char *ori
         rc = store_commit_trust(a->store, set, &facts, clock_real(), err);
     char until[CLOCK_TEXT_MAX];
     if (!rc)
-        journal_notice("%s: %s '%s' (SHA-256 %s) in force until %s, %s", a->identity->id,
+        journal_notice("%s: %s '%s' (SHA-256 %s) in force until %s (origin: %s)", a->identity->id,
                        a->held.trust ? "another trust anchor:" : "trust anchor",
                        facts.anchors[0].subject, facts.anchors[0].sha256,
                        clock_text(facts.until, until), origin);
