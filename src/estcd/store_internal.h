@@ -61,8 +61,9 @@ int store_series_open(const struct store *at, struct estc_error *err);
 int64_t store_series_next(int all);
 int store_series_put(const struct store *at, int all, int64_t number,
                      const struct store_file *files, struct estc_error *err);
-/* Removes the oldest, never `kept`. A failure costs space, nothing else. */
-void store_series_prune(int all, int64_t kept);
+/* Removes what is older than the last STORE_KEPT up to `newest`. A failure costs space, nothing
+ * else. */
+void store_series_prune(int all, int64_t newest);
 int store_series_sweep(const struct store *at, struct estc_error *err);
 
 /* Sweeps the trust's generations, if there are any. */

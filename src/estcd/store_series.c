@@ -41,8 +41,7 @@ int store_series_open(const struct store *store, struct estc_error *err) {
     return rc ? rc : fs_open_dir(store->dirfd, STORE_GENERATIONS, err);
 }
 
-/* 0 without any. */
-static int64_t highest_generation(int all) {
+int64_t store_series_next(int all) {
     int fd = openat(all, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     int64_t highest = 0;
@@ -51,21 +50,17 @@ static int64_t highest_generation(int all) {
             highest = store_generation_number(e->d_name);
     if (dir)
         closedir(dir);
-    return highest;
+    return highest + 1;
 }
 
-int64_t store_series_next(int all) {
-    return highest_generation(all) + 1;
-}
-
-void store_series_prune(int all, int64_t kept) {
-    int64_t oldest = kept - STORE_KEPT + 1;
+void store_series_prune(int all, int64_t newest) {
+    int64_t oldest = newest - STORE_KEPT + 1;
     int fd = openat(all, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     for (const struct dirent *e; dir && (e = readdir(dir));) {
         int64_t number = store_generation_number(e->d_name);
         struct estc_error why = {0};
-        if (number > 0 && number < oldest && number != kept && fs_remove_tree(all, e->d_name, &why))
+        if (number > 0 && number < oldest && fs_remove_tree(all, e->d_name, &why))
             log_warning("old generation stays: %s", why.text);
     }
     if (dir)
