@@ -71,14 +71,13 @@ int attempt_bootstrap(struct attempt *a, const struct estc_coaps_options *option
 /* A /crts answer: anchors and intermediates, in force from now on if the server passes by them. */
 int attempt_take_trust(struct attempt *a, const STACK_OF(X509) * received, struct estc_error *err);
 
-/* Whether the pending request is bound to a connection, which is gone by now: it has to be built
- * again, with the same key (RFC 7030 section 3.5). */
-bool attempt_is_bound(const struct attempt *a);
-/* Whether the pending request is to be sent again byte for byte (RFC 9148 section 4.7). */
+/* Whether the pending request is to be sent again byte for byte (RFC 9148 section 4.7).
+ * attempt_request.c */
 bool attempt_resends(const struct attempt *a);
 /* Whether the key that a server makes has to come sealed. */
 static inline bool attempt_has_seal(const struct attempt *a) {
     return a->seal.cert || a->seal.n_secrets > 0;
 }
-/* /skg: sends the request, whose key is thrown away, and takes key and certificate. */
+/* /skg: sends the request, whose key is thrown away, and takes key and certificate.
+ * attempt_server_key.c */
 int attempt_server_key(struct attempt *a, struct estc_error *err);

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "common/journal.h"
+#include "pkix/csr.h"
 
 static int out_of_memory(struct estc_error *err) {
     return estc_error_set(err, -ENOMEM, "out of memory");
@@ -45,13 +46,22 @@ int attempt_key(struct attempt *a, char **detail, struct estc_error *err) {
     return store_save_pending(a->store, &a->pending, err);
 }
 
+/* Whether the pending request is bound to a connection, which is gone by now: it has to be built
+ * again, with the same key (RFC 7030 section 3.5). */
+static bool is_bound(const struct attempt *a) {
+    _cleanup(x509_req_freep) X509_REQ *request = NULL;
+    return a->pending.csr.len > 0 &&
+           !estc_csr_parse(a->pending.csr.data, a->pending.csr.len, &request, NULL) &&
+           csr_has_challenge(request);
+}
+
 /* Whether the request has to be bound to the connection that it goes out on. Recommended where only
  * implicit anchors tell who the server is (RFC 7030 section 6). One that was, stays so when the
  * server cannot be asked again. */
 static bool wants_binding(const struct attempt *a) {
     switch ((enum config_pop)a->identity->pop) {
     case CONFIG_POP_AUTO:
-        return a->wishes.challenge || !attempt_explicit(a) || attempt_is_bound(a);
+        return a->wishes.challenge || !attempt_explicit(a) || is_bound(a);
     case CONFIG_POP_ALWAYS:
         return true;
     case CONFIG_POP_NEVER:
@@ -74,7 +84,7 @@ static int challenge(struct attempt *a, char **text, struct estc_error *err) {
 
 bool attempt_resends(const struct attempt *a) {
     /* That for a key is built anew, since what the key is sealed with may have changed. */
-    return a->pending.csr.len > 0 && a->op != ESTC_OP_SKG && !attempt_is_bound(a) &&
+    return a->pending.csr.len > 0 && a->op != ESTC_OP_SKG && !is_bound(a) &&
            a->identity->pop != CONFIG_POP_ALWAYS;
 }
 

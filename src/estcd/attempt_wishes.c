@@ -14,7 +14,6 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "common/journal.h"
-#include "pkix/csr.h"
 
 #define PATIENCE 4 /* /att may take this part of the time that is left */
 
@@ -23,13 +22,6 @@ static void log_wish(const struct attempt *a, const char *text) {
     const char *const fields[] = {field, NULL};
     journal_write(ESTC_LOG_INFO, field ? fields : NULL, "%s: the server's wishes: %s",
                   a->identity->id, text);
-}
-
-bool attempt_is_bound(const struct attempt *a) {
-    _cleanup(x509_req_freep) X509_REQ *request = NULL;
-    return a->pending.csr.len > 0 &&
-           !estc_csr_parse(a->pending.csr.data, a->pending.csr.len, &request, NULL) &&
-           csr_has_challenge(request);
 }
 
 /* The attributes; empty when there are none to be had. Only what ends the attempt is an error. */
