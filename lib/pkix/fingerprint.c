@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Fingerprints that people give us (RFC 7030 section 4.1.1): read from text, and compared. */
-#include <ctype.h>
 #include <string.h>
 
 #include <openssl/crypto.h>
@@ -9,13 +8,6 @@
 
 #include "base/text.h"
 #include "pkix/ossl.h"
-
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)tolower((unsigned char)c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 static int bad(const char *why, struct estc_error *err) {
     return estc_error_set(err, ESTC_E_CONFIG,
@@ -28,8 +20,8 @@ static int bad(const char *why, struct estc_error *err) {
 static bool parse_hash(const char *text, unsigned char *hash, size_t len) {
     size_t n = 0;
     for (const char *p = text; *p;) {
-        int high = hex_digit(p[0]);
-        int low = high < 0 ? -1 : hex_digit(p[1]);
+        int high = OPENSSL_hexchar2int((unsigned char)p[0]);
+        int low = high < 0 ? -1 : OPENSSL_hexchar2int((unsigned char)p[1]);
         if (low < 0 || n == len)
             return false;
         hash[n++] = (unsigned char)(high << 4 | low);

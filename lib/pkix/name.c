@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/crypto.h>
+
 #include <estc/cert.h>
 #include <estc/csr.h>
 
@@ -96,20 +98,13 @@ static int parse_type(struct subject_parser *p, ASN1_OBJECT **obj) {
                        "emailAddress or a dotted OID");
 }
 
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)tolower((unsigned char)c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* One character behind "\": itself if special, or a byte as two hexadecimal digits. */
 static int parse_escape(struct subject_parser *p, struct estc_buf *value) {
     const char *start = p->at++;
     if (*p->at && strchr(SUBJECT_SPECIALS, *p->at))
         return estc_buf_append(value, p->at++, 1);
-    int high = hex_digit(p->at[0]);
-    int low = high < 0 ? -1 : hex_digit(p->at[1]);
+    int high = OPENSSL_hexchar2int((unsigned char)p->at[0]);
+    int low = high < 0 ? -1 : OPENSSL_hexchar2int((unsigned char)p->at[1]);
     if (low < 0)
         return subject_bad(p, start, "'\\' wants a special character or two hexadecimal digits");
     unsigned char byte = (unsigned char)(high << 4 | low);

@@ -39,18 +39,13 @@ struct estc_seal sealfile_seal(const struct sealfile *file) {
 
 /* --- one line --- */
 
-static int hex_digit(char c) {
-    static const char digits[] = "0123456789abcdef";
-    const char *at = c ? strchr(digits, c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c) : NULL;
-    return at ? (int)(at - digits) : -1;
-}
-
 /* The bytes of one word; 0 when it is no hexadecimal or does not fit. */
 static size_t read_hex(const char *word, size_t len, unsigned char *out, size_t max) {
     if (len % 2 != 0 || len / 2 > max)
         return 0;
     for (size_t i = 0; i < len; i += 2) {
-        int high = hex_digit(word[i]), low = hex_digit(word[i + 1]);
+        int high = OPENSSL_hexchar2int((unsigned char)word[i]);
+        int low = OPENSSL_hexchar2int((unsigned char)word[i + 1]);
         if (high < 0 || low < 0)
             return 0;
         out[i / 2] = (unsigned char)(high << 4 | low);
