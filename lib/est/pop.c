@@ -7,59 +7,30 @@
  */
 #include "est/answer.h"
 
-#include <string.h>
-
-#include <estc/cert.h>
-
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/x509v3.h>
+
+#include <estc/cert.h>
 
 #include "base/cleanup_ossl.h"
 #include "pkix/csr.h"
 #include "pkix/ossl.h"
 
-#define POP_TEXT_MAX 255 /* RFC 2985 section 5.4.1 */
-
-/* The one value as a text; NULL when it is none (the attribute twice, several values, no
- * DirectoryString). */
-static unsigned char *challenge_text(const X509_REQ *csr, int *len) {
-    int at = X509_REQ_get_attr_by_NID(csr, NID_pkcs9_challengePassword, -1);
-    if (X509_REQ_get_attr_by_NID(csr, NID_pkcs9_challengePassword, at) >= 0)
-        return NULL;
-    X509_ATTRIBUTE *attribute = X509_REQ_get_attr(csr, at);
-    const ASN1_TYPE *value =
-        X509_ATTRIBUTE_count(attribute) == 1 ? X509_ATTRIBUTE_get0_type(attribute, 0) : NULL;
-    if (!value || value->type >= 32 || !(ASN1_tag2bit(value->type) & (B_ASN1_DIRECTORYSTRING)))
-        return NULL;
+/* As UTF-8; NULL for what is no DirectoryString. */
+static unsigned char *challenge_text(const ASN1_TYPE *value, int *len) {
     unsigned char *text = NULL;
+    if (value->type >= 32 || !(ASN1_tag2bit(value->type) & (B_ASN1_DIRECTORYSTRING)))
+        return NULL;
     *len = ASN1_STRING_to_UTF8(&text, value->value.asn1_string);
     return *len < 0 ? NULL : text;
 }
 
-/* RFC 4648 section 4: padded, one line; EVP_DecodeBlock() alone would skip spaces. */
-static bool is_base64(const unsigned char *text, size_t len) {
-    static const char letters[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t padding = 0;
-    while (padding < 2 && padding < len && text[len - 1 - padding] == '=')
-        padding++;
-    for (size_t i = 0; i < len - padding; i++)
-        if (!text[i] || !strchr(letters, text[i]))
-            return false;
-    return len > 0 && len % 4 == 0;
-}
-
+/* RFC 4648 section 4: padded, in one line. A binding has one such text, and no other will do. */
 static bool is_binding(const unsigned char *text, size_t len, const struct estc_binding *binding) {
-    unsigned char decoded[POP_TEXT_MAX / 4 * 3];
-    if (len > POP_TEXT_MAX || !is_base64(text, len))
-        return false;
-    int n = EVP_DecodeBlock(decoded, text, (int)len);
-    size_t padding = (text[len - 1] == '=') + (text[len - 2] == '=');
-    bool same = n >= 0 && (size_t)n - padding == binding->len &&
-                CRYPTO_memcmp(decoded, binding->data, binding->len) == 0;
-    OPENSSL_cleanse(decoded, sizeof(decoded));
-    return same;
+    unsigned char own[(ESTC_BINDING_MAX + 2) / 3 * 4 + 1];
+    int own_len = EVP_EncodeBlock(own, binding->data, (int)binding->len);
+    return own_len > 0 && len == (size_t)own_len && CRYPTO_memcmp(text, own, len) == 0;
 }
 
 /* id-kp-cmcRA (RFC 6402 section 2.10) means something in a certificate of the EST CA alone. */
@@ -70,13 +41,15 @@ static bool is_ra(const struct answer *a) {
 
 int answer_pop(const struct answer *a, const X509_REQ *csr, enum estc_pop *out,
                struct estc_error *err) {
-    if (!csr_has_challenge(csr)) {
+    const ASN1_TYPE *value = NULL;
+    bool broken = csr_attribute(csr, OBJ_nid2obj(NID_pkcs9_challengePassword), &value) != 0;
+    if (!broken && !value) {
         *out = ESTC_POP_NONE;
         return 0;
     }
     const struct estc_binding *binding = a->peer->binding;
     int len = 0;
-    unsigned char *text = challenge_text(csr, &len);
+    unsigned char *text = broken ? NULL : challenge_text(value, &len);
     ossl_forget();
     if (!text)
         return estc_error_set(err, ESTC_E_MALFORMED,

@@ -145,32 +145,38 @@ static bool csr_is_der(X509_REQ *req, const unsigned char *der, size_t len) {
     return same;
 }
 
+int csr_attribute(const X509_REQ *req, const ASN1_OBJECT *type, const ASN1_TYPE **out) {
+    int at = X509_REQ_get_attr_by_OBJ(req, type, -1);
+    if (at < 0) {
+        *out = NULL;
+        return 0;
+    }
+    X509_ATTRIBUTE *attribute = X509_REQ_get_attr(req, at);
+    const ASN1_TYPE *value =
+        X509_ATTRIBUTE_count(attribute) == 1 ? X509_ATTRIBUTE_get0_type(attribute, 0) : NULL;
+    if (!value || X509_REQ_get_attr_by_OBJ(req, type, at) >= 0)
+        return -EINVAL;
+    *out = value;
+    return 0;
+}
+
 static int csr_bad_extensions(struct estc_error *err) {
     return ossl_error(err, ESTC_E_MALFORMED,
                       "certification request: the extensions asked for are broken or doubled");
 }
 
 int csr_extensions(const X509_REQ *req, STACK_OF(X509_EXTENSION) * *out, struct estc_error *err) {
-    int at = X509_REQ_get_attr_by_NID(req, NID_ext_req, -1);
-    int second = at < 0 ? -1 : X509_REQ_get_attr_by_NID(req, NID_ext_req, at);
+    const ASN1_TYPE *value = NULL;
     /* Microsoft's old OID for the same, which OpenSSL reads as well. */
-    if (second >= 0 || X509_REQ_get_attr_by_NID(req, NID_ms_ext_req, -1) >= 0)
+    if (csr_attribute(req, OBJ_nid2obj(NID_ext_req), &value) ||
+        X509_REQ_get_attr_by_NID(req, NID_ms_ext_req, -1) >= 0 ||
+        (value && value->type != V_ASN1_SEQUENCE))
         return csr_bad_extensions(err);
-    _cleanup(extensions_freep) STACK_OF(X509_EXTENSION) *list = NULL;
-    if (at < 0) {
-        list = sk_X509_EXTENSION_new_null();
-        if (!list)
-            return ossl_error(err, -ENOMEM, "out of memory");
-    } else {
-        X509_ATTRIBUTE *attribute = X509_REQ_get_attr(req, at);
-        const ASN1_TYPE *value =
-            X509_ATTRIBUTE_count(attribute) == 1 ? X509_ATTRIBUTE_get0_type(attribute, 0) : NULL;
-        if (!value || value->type != V_ASN1_SEQUENCE)
-            return csr_bad_extensions(err);
-        list = ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(X509_EXTENSIONS), value);
-        if (!list)
-            return csr_bad_extensions(err);
-    }
+    _cleanup(extensions_freep) STACK_OF(X509_EXTENSION) *list =
+        value ? ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(X509_EXTENSIONS), value)
+              : sk_X509_EXTENSION_new_null();
+    if (!list)
+        return value ? csr_bad_extensions(err) : ossl_error(err, -ENOMEM, "out of memory");
     for (int i = 0; i < sk_X509_EXTENSION_num(list); i++) {
         const ASN1_OBJECT *oid = X509_EXTENSION_get_object(sk_X509_EXTENSION_value(list, i));
         if (X509v3_get_ext_by_OBJ(list, oid, i) >= 0)

@@ -16,6 +16,7 @@
 #include <estc/key.h>
 
 #include "base/cleanup_ossl.h"
+#include "pkix/csr.h"
 #include "pkix/ossl.h"
 
 #define OID_DECRYPT_KEY_ID "1.2.840.113549.1.9.16.2.37"
@@ -161,23 +162,6 @@ static int malformed(struct estc_error *err, const char *why) {
     return ossl_error(err, ESTC_E_MALFORMED, "certification request: %s", why);
 }
 
-/* The one value of an attribute, NULL when it is not there; -EINVAL when it is there otherwise. */
-static int single_value(const X509_REQ *csr, const ASN1_OBJECT *oid, int type,
-                        const ASN1_TYPE **out) {
-    *out = NULL;
-    int at = X509_REQ_get_attr_by_OBJ(csr, oid, -1);
-    if (at < 0)
-        return 0;
-    X509_ATTRIBUTE *attribute = X509_REQ_get_attr(csr, at);
-    if (X509_REQ_get_attr_by_OBJ(csr, oid, at) >= 0 || X509_ATTRIBUTE_count(attribute) != 1)
-        return -EINVAL;
-    const ASN1_TYPE *value = X509_ATTRIBUTE_get0_type(attribute, 0);
-    if (!value || value->type != type)
-        return -EINVAL;
-    *out = value;
-    return 0;
-}
-
 /* What is not known here is passed over: it is a list of what would be welcome. */
 static unsigned capability_of(const X509_ALGOR *algor) {
     const ASN1_OBJECT *oid = NULL;
@@ -205,7 +189,8 @@ static unsigned parameter_of(const X509_ALGOR *algor) {
 static int get_capabilities(const X509_REQ *csr, unsigned *out, bool *listed,
                             struct estc_error *err) {
     const ASN1_TYPE *value;
-    if (single_value(csr, OBJ_nid2obj(NID_SMIMECapabilities), V_ASN1_SEQUENCE, &value))
+    if (csr_attribute(csr, OBJ_nid2obj(NID_SMIMECapabilities), &value) ||
+        (value && value->type != V_ASN1_SEQUENCE))
         return malformed(err, "SMIMECapabilities is broken or doubled");
     *listed = value != NULL;
     *out = 0;
@@ -229,7 +214,7 @@ static int get_identifier(const X509_REQ *csr, const char *dotted, enum estc_sea
     _cleanup(object_freep) ASN1_OBJECT *oid = OBJ_txt2obj(dotted, 1);
     if (!oid)
         return ossl_error(err, -ENOMEM, "out of memory");
-    if (single_value(csr, oid, V_ASN1_OCTET_STRING, &value))
+    if (csr_attribute(csr, oid, &value) || (value && value->type != V_ASN1_OCTET_STRING))
         return malformed(err, "the identifier of a key to encrypt with is broken or doubled");
     if (!value)
         return 0;
