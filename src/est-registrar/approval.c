@@ -77,13 +77,23 @@ static int ask(const struct approval *a, int64_t *retry_after, struct estc_error
     return rc ? rc : wait(a, id, retry_after, err);
 }
 
+/* Whatever became of it: a request that is still asked for is not forgotten, a rejection least of
+ * all. */
+static int see(const struct approval *a, const struct ledger_pending *found,
+               struct estc_error *err) {
+    if (found->last_at <= a->now && a->now - found->last_at < APPROVAL_SEEN_EVERY)
+        return 0;
+    return a->ledger->ops->seen_request(a->ledger, found->id, a->address, a->now, err);
+}
+
 int approval_judge(const struct approval *a, X509 **issued, int64_t *retry_after,
                    struct estc_error *err) {
     _cleanup(ledger_pending_clear) struct ledger_pending found = {0};
-    const struct ledger_ops *ops = a->ledger->ops;
-    int rc = ops->find_request(a->ledger, &a->kind, &found, err);
+    int rc = a->ledger->ops->find_request(a->ledger, &a->kind, &found, err);
     if (rc == -ENOENT)
         return ask(a, retry_after, err);
+    if (!rc)
+        rc = see(a, &found, err);
     if (rc)
         return rc;
     if (*found.certificate) {
@@ -92,9 +102,7 @@ int approval_judge(const struct approval *a, X509 **issued, int64_t *retry_after
     }
     switch (found.state) {
     case LEDGER_PENDING:
-        if (a->now - found.last_at >= APPROVAL_SEEN_EVERY || a->now < found.last_at)
-            rc = ops->seen_request(a->ledger, found.id, a->address, a->now, err);
-        return rc ? rc : wait(a, found.id, retry_after, err);
+        return wait(a, found.id, retry_after, err);
     case LEDGER_APPROVED:
         return 0;
     case LEDGER_REJECTED:

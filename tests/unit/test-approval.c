@@ -73,6 +73,23 @@ static void d03_d06_asked_once_answered_once(void **state) {
     assert_int_equal(X509_cmp(first, second), 0);
 }
 
+/* Asked for every day, it is remembered for longer than what nobody asks for. */
+static void d06_a_rejection_stays_as_long_as_the_device_asks(void **state) {
+    struct site *s = *state;
+    rule_with(s, "approval = \"manual\";");
+    _cleanup(pkey_freep) EVP_PKEY *key = support_key(), *other = support_key();
+    X509 *none = NULL;
+    assert_int_equal(ask_plainly(s, key, &none), ESTC_E_PENDING);
+    decide(s, 1, LEDGER_REJECTED);
+    for (int i = 0; i < 2; i++) {
+        site_sql(s, "UPDATE requests SET last_at = last_at - 80 * 86400,"
+                    " asked_at = asked_at - 80 * 86400");
+        assert_int_equal(ask_plainly(s, key, &none), ESTC_E_REJECTED);
+    }
+    assert_int_equal(ask_plainly(s, other, &none), ESTC_E_PENDING); /* tidies up */
+    assert_int_equal(ask_plainly(s, key, &none), ESTC_E_REJECTED);
+}
+
 /* Long after repeat_window, too, as long as nobody has used it; then it is a new wish. */
 static void d06_an_approved_certificate_is_kept(void **state) {
     struct site *s = *state;
@@ -194,6 +211,7 @@ static void the_interface_describes_itself(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         SITED(d03_d06_asked_once_answered_once),
+        SITED(d06_a_rejection_stays_as_long_as_the_device_asks),
         SITED(d06_an_approved_certificate_is_kept),
         SITED(d01_it_waits_with_an_open_connection_where_it_may),
         SITED(renewals_wait_only_where_all_do),

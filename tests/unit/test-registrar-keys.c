@@ -37,9 +37,8 @@ static X509 *made(struct site *s, X509 *cert, EVP_PKEY *key) {
 static void show(struct site *s, X509 *cert) {
     const struct estc_peer peer = {.cert = cert, .address = "[::1]:1"};
     _cleanup(sk_x509_freep) STACK_OF(X509) *cacerts = NULL;
-    assert_int_equal(registrar_server_ops(s->registrar)
-                         ->cacerts(s->registrar, &peer, "", &cacerts, NULL),
-                     0);
+    assert_int_equal(
+        registrar_server_ops(s->registrar)->cacerts(s->registrar, &peer, "", &cacerts, NULL), 0);
 }
 
 /* One approval is good for one key that arrives, however many are lost, and how long it takes. */
