@@ -80,14 +80,11 @@ static void no_such_request(struct ctl_call *call, int64_t id) {
 
 struct page {
     json_t *list;
-    int64_t after;
     bool more;
 };
 
 static int add_to_page(void *arg, const struct ledger_pending *pending) {
     struct page *page = arg;
-    if (pending->id <= page->after)
-        return 0;
     if (json_array_size(page->list) == PAGE) {
         page->more = true;
         return 1;
@@ -98,13 +95,12 @@ static int add_to_page(void *arg, const struct ledger_pending *pending) {
 static void handle_pending(struct ctl_call *call, json_t *params, void *arg) {
     const struct control *control = arg;
     struct ledger *ledger = control->registrar->ledger;
-    struct page page = {.list = json_array(),
-                        .after = json_integer_value(json_object_get(params, "after"))};
+    const bool all = json_is_true(json_object_get(params, "all"));
+    const int64_t after = json_integer_value(json_object_get(params, "after"));
+    struct page page = {.list = json_array()};
     struct estc_error err = {.text = "out of memory"};
-    int rc = page.list
-                 ? ledger->ops->each_request(ledger, json_is_true(json_object_get(params, "all")),
-                                             add_to_page, &page, &err)
-                 : -ENOMEM;
+    int rc = page.list ? ledger->ops->each_request(ledger, all, after, add_to_page, &page, &err)
+                       : -ENOMEM;
     if (rc < 0) {
         json_decref(page.list);
         ledger_failed(call, &err);

@@ -97,9 +97,9 @@ struct ledger_ops {
      * been decided so. */
     int (*decide_request)(struct ledger *, int64_t id, enum ledger_state, const char *reason,
                           int64_t now, struct estc_error *);
-    /* The pending ones, or all, oldest first, until fn returns another value than 0, which is then
-     * returned. */
-    int (*each_request)(struct ledger *, bool all, ledger_each_fn fn, void *arg,
+    /* The pending ones, or all, that came after that id, oldest first, until fn returns another
+     * value than 0, which is then returned. */
+    int (*each_request)(struct ledger *, bool all, int64_t after, ledger_each_fn fn, void *arg,
                         struct estc_error *);
     void (*close)(struct ledger *);
 };

@@ -41,8 +41,8 @@ int ledger_sqlite_seen_request(struct ledger *ledger, int64_t id, const char *ad
                                struct estc_error *err);
 int ledger_sqlite_decide_request(struct ledger *ledger, int64_t id, enum ledger_state state,
                                  const char *reason, int64_t now, struct estc_error *err);
-int ledger_sqlite_each_request(struct ledger *ledger, bool all, ledger_each_fn fn, void *arg,
-                               struct estc_error *err);
+int ledger_sqlite_each_request(struct ledger *ledger, bool all, int64_t after, ledger_each_fn fn,
+                               void *arg, struct estc_error *err);
 /* What was just issued belongs to the request of its kind, if there is one, which has got nothing
  * or what is superseded (or NULL) so far; it is approved then, be it by a rule that asks nobody any
  * more. */

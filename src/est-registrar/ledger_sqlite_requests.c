@@ -17,17 +17,13 @@
 
 /* --- statements --- */
 
-static int prepare(const struct ledger_sqlite *l, const char *sql, sqlite3_stmt **out,
-                   struct estc_error *err) {
-    return sqlite3_prepare_v2(l->db, sql, -1, out, NULL) == SQLITE_OK
-               ? 0
-               : ledger_sqlite_failed(l, err);
-}
-
-/* ?1 and so on. What cannot be bound makes the statement fail: no column takes NULL. */
-static void bind(sqlite3_stmt *s, const char *const *texts, int n) {
-    for (int i = 0; i < n; i++)
-        sqlite3_bind_text(s, i + 1, texts[i], -1, SQLITE_STATIC);
+/* With texts as ?1 and so on; a text that is missing would make it another question. */
+static int prepare(const struct ledger_sqlite *l, const char *sql, const char *const *texts, int n,
+                   sqlite3_stmt **out, struct estc_error *err) {
+    int rc = sqlite3_prepare_v2(l->db, sql, -1, out, NULL);
+    for (int i = 0; rc == SQLITE_OK && i < n; i++)
+        rc = sqlite3_bind_text(*out, i + 1, texts[i], -1, SQLITE_STATIC);
+    return rc == SQLITE_OK ? 0 : ledger_sqlite_failed(l, err);
 }
 
 static int run(const struct ledger_sqlite *l, sqlite3_stmt *s, struct estc_error *err) {
@@ -92,30 +88,31 @@ int ledger_sqlite_find_request(struct ledger *ledger, const struct ledger_reques
     const struct ledger_sqlite *l = (struct ledger_sqlite *)ledger;
     _cleanup(ledger_sqlite_finalizep) sqlite3_stmt *s = NULL;
     const char *const texts[] = {q->authenticator, q->op, q->label, q->names_id, q->key_sha256};
-    int rc = prepare(l, SELECT "WHERE " KIND " ORDER BY id DESC LIMIT 1", &s, err);
-    if (rc)
-        return rc;
-    bind(s, texts, 5);
-    return read_one(l, s, out, err);
+    int rc = prepare(l, SELECT "WHERE " KIND " ORDER BY id DESC LIMIT 1", texts, 5, &s, err);
+    return rc ? rc : read_one(l, s, out, err);
 }
 
 int ledger_sqlite_get_request(struct ledger *ledger, int64_t id, struct ledger_pending *out,
                               struct estc_error *err) {
     const struct ledger_sqlite *l = (struct ledger_sqlite *)ledger;
     _cleanup(ledger_sqlite_finalizep) sqlite3_stmt *s = NULL;
-    int rc = prepare(l, SELECT "WHERE id = ?1", &s, err);
+    int rc = prepare(l, SELECT "WHERE id = ?1", NULL, 0, &s, err);
     if (rc)
         return rc;
     sqlite3_bind_int64(s, 1, id);
     return read_one(l, s, out, err);
 }
 
-int ledger_sqlite_each_request(struct ledger *ledger, bool all, ledger_each_fn fn, void *arg,
-                               struct estc_error *err) {
+int ledger_sqlite_each_request(struct ledger *ledger, bool all, int64_t after, ledger_each_fn fn,
+                               void *arg, struct estc_error *err) {
     const struct ledger_sqlite *l = (struct ledger_sqlite *)ledger;
     _cleanup(ledger_sqlite_finalizep) sqlite3_stmt *s = NULL;
-    int rc = prepare(l, all ? SELECT "ORDER BY id" : SELECT "WHERE state = 'pending' ORDER BY id",
+    int rc = prepare(l, SELECT "WHERE id > ?1 AND (?2 OR state = 'pending') ORDER BY id", NULL, 0,
                      &s, err);
+    if (rc)
+        return rc;
+    sqlite3_bind_int64(s, 1, after);
+    sqlite3_bind_int(s, 2, all);
     int step = SQLITE_DONE;
     while (!rc && (step = sqlite3_step(s)) == SQLITE_ROW) {
         _cleanup(ledger_pending_clear) struct ledger_pending p = {0};
@@ -137,10 +134,9 @@ static int forget(const struct ledger_sqlite *l, const struct ledger_pending *p,
                      "DELETE FROM requests WHERE last_at < ?6 OR (authenticator = ?1 AND op = ?2"
                      " AND label = ?3 AND names_id = ?4 AND key_sha256 <> ?5"
                      " AND state = 'pending')",
-                     &s, err);
+                     texts, 5, &s, err);
     if (rc)
         return rc;
-    bind(s, texts, 5);
     sqlite3_bind_int64(s, 6, p->asked_at - LEDGER_KEEP);
     return run(l, s, err);
 }
@@ -148,11 +144,12 @@ static int forget(const struct ledger_sqlite *l, const struct ledger_pending *p,
 static int check_quota(const struct ledger_sqlite *l, const struct ledger_pending *p, int max,
                        struct estc_error *err) {
     _cleanup(ledger_sqlite_finalizep) sqlite3_stmt *s = NULL;
-    int rc = prepare(
-        l, "SELECT count(*) FROM requests WHERE authenticator = ?1 AND state = 'pending'", &s, err);
+    const char *const device = p->authenticator;
+    int rc =
+        prepare(l, "SELECT count(*) FROM requests WHERE authenticator = ?1 AND state = 'pending'",
+                &device, 1, &s, err);
     if (rc)
         return rc;
-    bind(s, (const char *const[]){p->authenticator}, 1);
     if (sqlite3_step(s) != SQLITE_ROW)
         return ledger_sqlite_failed(l, err);
     return sqlite3_column_int(s, 0) < max
@@ -179,10 +176,9 @@ static int insert(const struct ledger_sqlite *l, const struct ledger_pending *p,
     int rc = prepare(l,
                      "INSERT INTO requests (" LEDGER_SQLITE_REQUEST_COLUMNS ") VALUES"
                      " (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?15,0)",
-                     &s, err);
+                     texts, 13, &s, err);
     if (rc)
         return rc;
-    bind(s, texts, 13);
     sqlite3_bind_blob64(s, 14, p->csr.data, p->csr.len, SQLITE_STATIC);
     sqlite3_bind_int64(s, 15, p->asked_at);
     return run(l, s, err);
@@ -210,10 +206,10 @@ int ledger_sqlite_seen_request(struct ledger *ledger, int64_t id, const char *ad
                                struct estc_error *err) {
     const struct ledger_sqlite *l = (struct ledger_sqlite *)ledger;
     _cleanup(ledger_sqlite_finalizep) sqlite3_stmt *s = NULL;
-    int rc = prepare(l, "UPDATE requests SET address = ?1, last_at = ?2 WHERE id = ?3", &s, err);
+    int rc = prepare(l, "UPDATE requests SET address = ?1, last_at = ?2 WHERE id = ?3", &address, 1,
+                     &s, err);
     if (rc)
         return rc;
-    bind(s, &address, 1);
     sqlite3_bind_int64(s, 2, now);
     sqlite3_bind_int64(s, 3, id);
     return run(l, s, err);
@@ -223,13 +219,13 @@ int ledger_sqlite_decide_request(struct ledger *ledger, int64_t id, enum ledger_
                                  const char *reason, int64_t now, struct estc_error *err) {
     const struct ledger_sqlite *l = (struct ledger_sqlite *)ledger;
     _cleanup(ledger_sqlite_finalizep) sqlite3_stmt *s = NULL;
+    const char *const texts[] = {ledger_state_names[state], reason};
     int rc = prepare(l,
                      "UPDATE requests SET state = ?1, reason = ?2, decided_at = ?3"
                      " WHERE id = ?4 AND certificate = '' AND state <> ?1",
-                     &s, err);
+                     texts, 2, &s, err);
     if (rc)
         return rc;
-    bind(s, (const char *const[]){ledger_state_names[state], reason}, 2);
     sqlite3_bind_int64(s, 3, now);
     sqlite3_bind_int64(s, 4, id);
     rc = run(l, s, err);
@@ -257,9 +253,6 @@ int ledger_sqlite_settle_request(const struct ledger_sqlite *l, const struct led
     int rc = prepare(l,
                      "UPDATE requests SET certificate = ?6, state = 'approved' WHERE " KIND
                      " AND certificate IN ('', ?7)",
-                     &s, err);
-    if (rc)
-        return rc;
-    bind(s, texts, 7);
-    return run(l, s, err);
+                     texts, 7, &s, err);
+    return rc ? rc : run(l, s, err);
 }

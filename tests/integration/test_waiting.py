@@ -132,6 +132,20 @@ class Approval(WaitingCase):
         self.assertEqual(self.post(pki.request(pki.new_key(), "gateway-1-0"))[0], 503)
         self.assertEqual(len(self.requests()), 16)
 
+    def test_a_long_list_comes_whole(self):
+        """Three times what one reply holds."""
+        self.post(pki.request(pki.new_key(), "gateway-1"))
+        with sqlite3.connect(self.s.site / "ledger.sqlite", timeout=10) as db:
+            columns = ", ".join(name for _, name, *_ in db.execute("PRAGMA table_info(requests)")
+                                if name != "id")
+            for _ in range(249):
+                db.execute(f"INSERT INTO requests ({columns}) SELECT {columns} FROM requests"
+                           " WHERE id = 1")
+        self.decide("reject", 120)
+        self.assertEqual([r["id"] for r in self.requests("--all")], list(range(1, 251)))
+        self.assertEqual([r["id"] for r in self.requests()],
+                         [i for i in range(1, 251) if i != 120])
+
     def test_d03_libcoaps_client_sees_max_age(self):
         device = self.s.site / "devices" / "gateway-1"
         request = self.s.dir / "request.der"

@@ -44,7 +44,7 @@ static int count_one(void *arg, const struct ledger_pending *pending) {
 
 static int count(struct book *b, bool all) {
     int n = 0;
-    assert_int_equal(b->ledger->ops->each_request(b->ledger, all, count_one, &n, NULL), 0);
+    assert_int_equal(b->ledger->ops->each_request(b->ledger, all, 0, count_one, &n, NULL), 0);
     return n;
 }
 
@@ -225,6 +225,40 @@ static void an_older_ledger_is_brought_up_to_date(void **state) {
     assert_int_equal(add(b, &in), 1);
 }
 
+static int note(void *arg, const struct ledger_pending *pending) {
+    char *seen = arg;
+    size_t used = strlen(seen);
+    snprintf(seen + used, 16 - used, "%lld ", (long long)pending->id);
+    return pending->id == 3 ? 77 : 0;
+}
+
+static void a_list_goes_on_after_an_id(void **state) {
+    struct book *b = *state;
+    struct ledger_pending in = wish();
+    static const char *const devices[] = {"A1", "A2", "A3", "A4"};
+    for (int i = 0; i < 4; i++) {
+        in.authenticator = lit(devices[i]);
+        add(b, &in);
+    }
+    assert_int_equal(decide(b, 2, LEDGER_APPROVED, ""), 0);
+    static const struct {
+        bool all;
+        int64_t after;
+        const char *seen;
+        int rc;
+    } rows[] = {
+        {true, 0, "1 2 3 ", 77}, {false, 0, "1 3 ", 77}, {true, 1, "2 3 ", 77},
+        {false, 3, "4 ", 0},     {true, 4, "", 0},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char seen[16] = "";
+        assert_int_equal(
+            b->ledger->ops->each_request(b->ledger, rows[i].all, rows[i].after, note, seen, NULL),
+            rows[i].rc);
+        assert_string_equal(seen, rows[i].seen);
+    }
+}
+
 static void what_is_damaged_is_named(void **state) {
     struct book *b = *state;
     const struct ledger_pending in = wish();
@@ -235,7 +269,8 @@ static void what_is_damaged_is_named(void **state) {
     assert_int_equal(b->ledger->ops->find_request(b->ledger, &request, &out, &err), -EUCLEAN);
     assert_non_null(strstr(err.text, "request 1 has a state that is none"));
     int n = 0;
-    assert_int_equal(b->ledger->ops->each_request(b->ledger, true, count_one, &n, NULL), -EUCLEAN);
+    assert_int_equal(b->ledger->ops->each_request(b->ledger, true, 0, count_one, &n, NULL),
+                     -EUCLEAN);
     outside(b, "DROP TABLE requests");
     int64_t id;
     assert_true(b->ledger->ops->find_request(b->ledger, &request, &out, NULL) < 0);
@@ -259,6 +294,7 @@ int main(void) {
         BOOK(k17_a_successor_is_in_its_place_or_nothing_is),
         BOOK(a_device_has_a_share_and_new_keys_replace_old_ones),
         BOOK(an_older_ledger_is_brought_up_to_date),
+        BOOK(a_list_goes_on_after_an_id),
         BOOK(what_is_damaged_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
