@@ -5,7 +5,6 @@
  * enrolls.
  */
 #include <errno.h>
-#include <string.h>
 
 #include <estc/cert.h>
 
@@ -15,11 +14,6 @@
 #include "common/journal.h"
 #include "policy.h"
 #include "registrar_internal.h"
-
-static bool is_for(const struct config_rule *rule, const char *client_ca, const char *label) {
-    return strcmp(rule->client_ca, client_ca) == 0 &&
-           strcmp(rule->label ? rule->label : "", label) == 0;
-}
 
 /* The rule that granted a certificate of ours; NULL when none did. */
 static const struct config_rule *rule_of_issued(const struct registrar *registrar, X509 *cert) {
@@ -47,7 +41,7 @@ int registrar_csrattrs(void *arg, const struct estc_peer *peer, const char *labe
     bool bound = false; /* whichever rule grants, a binding is right where one of them wants it */
     for (size_t i = 0; client_ca && i < config->rules.n; i++) {
         const struct config_rule *candidate = config_rule_at(config, i);
-        if (!is_for(candidate, client_ca, label))
+        if (!policy_is_for(candidate, client_ca, label))
             continue;
         rule = rule ? rule : candidate;
         bound = bound || candidate->pop == CONFIG_POP_REQUIRED;

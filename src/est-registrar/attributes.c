@@ -26,16 +26,9 @@ static int bad(struct estc_error *err, const char *key, const char *text, const 
 
 /* --- from settings to wishes --- */
 
-static bool takes(const struct config_rule *rule, enum estc_key_type type) {
-    for (char *const *name = rule->key_types; name && *name; name++)
-        if (strcmp(*name, estc_key_type_name(type)) == 0)
-            return true;
-    return false;
-}
-
 static bool says_the_same(const struct config_rule *rule, const struct estc_key_wish *wish) {
     for (int type = 0; type < ESTC_KEY_TYPE_MAX_; type++)
-        if (takes(rule, (enum estc_key_type)type) !=
+        if (config_rule_takes(rule, (enum estc_key_type)type) !=
             estc_key_wish_fits(wish, (enum estc_key_type)type))
             return false;
     return true;

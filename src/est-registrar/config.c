@@ -35,6 +35,13 @@ const struct config_rule *config_rule_find(const struct config *config, const ch
     return NULL;
 }
 
+bool config_rule_takes(const struct config_rule *rule, enum estc_key_type type) {
+    for (char *const *name = rule->key_types; name && *name; name++)
+        if (strcmp(*name, estc_key_type_name(type)) == 0)
+            return true;
+    return !rule->key_types;
+}
+
 bool config_needs_approval(const struct config *config) {
     for (size_t i = 0; i < config->rules.n; i++)
         if (config_rule_at(config, i)->approval != CONFIG_APPROVAL_AUTOMATIC)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <estc/error.h>
+#include <estc/key.h>
 
 #include "common/conf.h"
 
@@ -125,6 +126,8 @@ struct config *config_free(struct config *config);
 
 const struct config_rule *config_rule_at(const struct config *config, size_t i);
 const struct config_rule *config_rule_find(const struct config *config, const char *name);
+/* Whether a rule takes keys of that kind. */
+bool config_rule_takes(const struct config_rule *rule, enum estc_key_type type);
 /* Whether any rule has requests wait for approval. */
 bool config_needs_approval(const struct config *config);
 const struct config_client_ca *config_client_ca_at(const struct config *config, size_t i);

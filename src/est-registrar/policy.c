@@ -174,13 +174,10 @@ int policy_judge_key(const struct config_rule *rule, const X509_REQ *csr, struct
     enum estc_key_type type;
     if (estc_key_type_of(X509_REQ_get0_pubkey((X509_REQ *)(uintptr_t)csr), &type))
         return estc_error_set(err, ESTC_E_REJECTED, "keys of this kind are not taken");
-    for (char *const *name = rule->key_types; name && *name; name++)
-        if (strcmp(*name, estc_key_type_name(type)) == 0)
-            return 0;
-    return rule->key_types
-               ? estc_error_set(err, ESTC_E_REJECTED, "rule '%s' does not take keys of kind %s",
-                                rule->name, estc_key_type_name(type))
-               : 0;
+    return config_rule_takes(rule, type)
+               ? 0
+               : estc_error_set(err, ESTC_E_REJECTED, "rule '%s' does not take keys of kind %s",
+                                rule->name, estc_key_type_name(type));
 }
 
 int policy_judge_pop(const struct config_rule *rule, enum estc_pop pop, struct estc_error *err) {
@@ -194,6 +191,10 @@ int policy_judge_pop(const struct config_rule *rule, enum estc_pop pop, struct e
 
 static bool has_label(const struct config_rule *rule, const char *label) {
     return strcmp(rule->label ? rule->label : "", label) == 0;
+}
+
+bool policy_is_for(const struct config_rule *rule, const char *client_ca, const char *label) {
+    return strcmp(rule->client_ca, client_ca) == 0 && has_label(rule, label);
 }
 
 int policy_label(const struct config *config, const char *label, struct estc_error *err) {
@@ -230,7 +231,7 @@ int policy_judge(const struct config *config, const char *client_ca, const X509 
                                  "no rule is for certificates of '%s' without a label", client_ca);
     for (size_t i = 0; i < config->rules.n; i++) {
         const struct config_rule *r = config_rule_at(config, i);
-        if (strcmp(r->client_ca, client_ca) != 0 || !has_label(r, label))
+        if (!policy_is_for(r, client_ca, label))
             continue;
         rc = judge_rule(r, birth, csr, names, err);
         if (!rc)

@@ -2,6 +2,8 @@
 /* May the holder of this certificate have what it asks for? A pure decision. */
 #pragma once
 
+#include <stdbool.h>
+
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
@@ -20,6 +22,9 @@
 int policy_judge(const struct config *config, const char *client_ca, const X509 *birth,
                  const char *label, const X509_REQ *csr, const struct config_rule **rule,
                  struct estc_error *err);
+
+/* Whether a rule is for the certificates of that client CA and for that label. */
+bool policy_is_for(const struct config_rule *rule, const char *client_ca, const char *label);
 
 /* Whether a rule takes keys of this kind; ESTC_E_REJECTED. */
 int policy_judge_key(const struct config_rule *rule, const X509_REQ *csr, struct estc_error *err);
