@@ -23,6 +23,29 @@ void answer_error(struct estc_response *response, unsigned code, const char *tex
     (void)estc_buf_append(&response->payload, text, strlen(text));
 }
 
+/* Certificates are what people decide about. */
+static bool may_wait(const struct answer *a) {
+    return a->request->ticket && estc_op_info(a->op)->method == ESTC_POST;
+}
+
+int answer_ask(const struct answer *a, X509_REQ *csr, struct estc_enroll_request *out,
+               struct estc_error *err) {
+    enum estc_pop pop = ESTC_POP_NONE;
+    int rc = answer_pop(a, csr, &pop, err);
+    if (rc)
+        return rc;
+    *out = (struct estc_enroll_request){
+        .op = a->op,
+        .label = a->label,
+        .csr = csr,
+        .der = a->request->payload,
+        .der_len = a->request->payload_len,
+        .pop = pop,
+        .may_wait = may_wait(a),
+    };
+    return 0;
+}
+
 void answer_failure(const struct answer *a, int rc, int64_t retry_after,
                     const struct estc_error *err) {
     static const struct {
@@ -33,6 +56,11 @@ void answer_failure(const struct answer *a, int rc, int64_t retry_after,
         {ESTC_E_PENDING, 503},   {ESTC_E_TIMEOUT, 503},
     };
     unsigned code = 500;
+    if (rc == -EINPROGRESS && may_wait(a)) {
+        a->response->later = true;
+        a->response->max_age = retry_after;
+        return;
+    }
     for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
         if (codes[i].rc == rc)
             code = codes[i].code;

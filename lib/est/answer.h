@@ -20,7 +20,8 @@ struct answer {
  * stays away; the code does not. */
 void answer_error(struct estc_response *response, unsigned code, const char *text);
 
-/* What the program said, as server.h lists it; retry_after in seconds, 0: not said. */
+/* What the program said, as server.h lists it; retry_after in seconds, 0: not said. Where the
+ * answer may come later, -EINPROGRESS leaves the response open. */
 void answer_failure(const struct answer *a, int rc, int64_t retry_after,
                     const struct estc_error *err);
 
@@ -39,6 +40,11 @@ void answer_core(const struct estc_server *server, const struct estc_request *re
 
 /* Appends one certificate alone, as application/pkix-cert. */
 int answer_cert(X509 *cert, struct estc_buf *out, struct estc_error *err);
+
+/* What the program is asked about a certification request that has been decoded: with what it
+ * proves (answer_pop(), whose errors these are). Borrows from both. */
+int answer_ask(const struct answer *a, X509_REQ *csr, struct estc_enroll_request *out,
+               struct estc_error *err);
 
 /* /sen and /sren. */
 void answer_enroll(const struct answer *a);

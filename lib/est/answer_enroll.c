@@ -15,23 +15,14 @@
 static int enroll(const struct answer *a, X509 **issued, int64_t *retry_after,
                   struct estc_error *err) {
     _cleanup(x509_req_freep) X509_REQ *csr = NULL;
-    enum estc_pop pop = ESTC_POP_NONE;
+    struct estc_enroll_request request;
     int rc = estc_csr_parse(a->request->payload, a->request->payload_len, &csr, err);
     if (!rc)
-        rc = answer_pop(a, csr, &pop, err);
+        rc = answer_ask(a, csr, &request, err);
     if (!rc && a->op == ESTC_OP_SREN)
         rc = estc_reenroll_check(csr, a->peer->cert, err);
     if (rc)
         return rc;
-    const struct estc_enroll_request request = {
-        .op = a->op,
-        .label = a->label,
-        .csr = csr,
-        .der = a->request->payload,
-        .der_len = a->request->payload_len,
-        .pop = pop,
-        .may_wait = a->request->ticket != 0,
-    };
     rc = a->server->ops->enroll(a->server->arg, a->peer, &request, issued, retry_after, err);
     if (!rc && !*issued)
         return estc_error_set(err, -EINVAL, "issued nothing");
@@ -47,11 +38,6 @@ void answer_enroll(const struct answer *a) {
                   : estc_error_set(&err, -ENOMEM, "out of memory");
     if (!rc && !sk_X509_push(only, issued))
         rc = estc_error_set(&err, -ENOMEM, "out of memory");
-    if (rc == -EINPROGRESS && a->request->ticket) {
-        a->response->later = true;
-        a->response->max_age = retry_after;
-        return;
-    }
     if (rc) {
         answer_failure(a, rc, retry_after, &err);
         return;

@@ -22,20 +22,11 @@ void estc_generated_clear(struct estc_generated *generated) {
 
 static int generate(const struct answer *a, const struct estc_seal_wish *wish, X509_REQ *csr,
                     struct estc_generated *out, int64_t *retry_after, struct estc_error *err) {
-    enum estc_pop pop = ESTC_POP_NONE;
-    int rc = answer_pop(a, csr, &pop, err);
+    struct estc_enroll_request request;
+    int rc = answer_ask(a, csr, &request, err);
     if (rc)
         return rc;
-    const struct estc_enroll_request request = {
-        .op = a->op,
-        .label = a->label,
-        .csr = csr,
-        .der = a->request->payload,
-        .der_len = a->request->payload_len,
-        .pop = pop,
-        .may_wait = a->request->ticket != 0,
-        .seal = wish,
-    };
+    request.seal = wish;
     rc = a->server->ops->generate(a->server->arg, a->peer, &request, out, retry_after, err);
     if (!rc && (!out->cert || out->key.len == 0))
         return estc_error_set(err, -EINVAL, "made no key or no certificate");
@@ -80,12 +71,8 @@ void answer_generate(const struct answer *a) {
         rc = generate(a, &wish, csr, &made, &retry_after, &err);
     if (!rc)
         rc = pack(a, &wish, &made, &body, &err);
-    if (rc == -EINPROGRESS && a->request->ticket) {
-        a->response->later = true;
-        a->response->max_age = retry_after;
-    } else if (rc) {
+    if (rc)
         answer_failure(a, rc, retry_after, &err);
-    } else {
+    else
         answer_body(a, ESTC_FORMAT_MULTIPART, &body);
-    }
 }

@@ -145,15 +145,6 @@ static int client_request(struct estc_client *client, const struct estc_op_info 
     return client_send(client, op, body, wait, response, err);
 }
 
-/* What a success brought, in a certs-only message. */
-static int client_certs(const struct estc_op_info *op, const struct estc_response *response,
-                        STACK_OF(X509) * *certs, struct estc_error *err) {
-    int rc = estc_certs_decode(response->payload.data, response->payload.len, certs, err);
-    if (rc)
-        estc_error_prefix(err, "/%s: the server's answer", op->name);
-    return rc;
-}
-
 int estc_client_cacerts(struct estc_client *client, const struct estc_wait *wait,
                         STACK_OF(X509) * *out, struct estc_error *err) {
     const struct estc_op_info *op = estc_op_info(ESTC_OP_CRTS);
@@ -162,8 +153,11 @@ int estc_client_cacerts(struct estc_client *client, const struct estc_wait *wait
     int rc = client_request(client, op, NULL, wait, &response, err);
     if (!rc)
         rc = verdict(op, &response, NULL, err);
-    if (!rc)
-        rc = client_certs(op, &response, &certs, err);
+    if (rc)
+        return rc;
+    rc = estc_certs_decode(response.payload.data, response.payload.len, &certs, err);
+    if (rc > 0)
+        estc_error_prefix(err, "/crts: the server's answer");
     if (rc)
         return rc;
     if (sk_X509_num(certs) == 0)
@@ -202,16 +196,32 @@ int estc_client_challenge(struct estc_client *client, const struct estc_wait *wa
     return 0;
 }
 
-int client_post(struct estc_client *client, const struct estc_op_info *op,
-                const struct client_csr *csr, const struct estc_wait *wait,
+int client_post(struct estc_client *client, const struct estc_op_info *op, const void *csr,
+                size_t csr_len, const struct estc_wait *wait, X509_REQ **request,
                 struct estc_response *response, int64_t *retry_after, struct estc_error *err) {
+    int rc = estc_csr_parse(csr, csr_len, request, err);
+    if (rc)
+        return rc;
     const struct client_body body = {
-        .data = csr->der,
-        .len = csr->len,
-        .bound = csr_has_challenge(csr->request) ? &client->binding : NULL,
+        .data = csr,
+        .len = csr_len,
+        .bound = csr_has_challenge(*request) ? &client->binding : NULL,
     };
-    int rc = client_request(client, op, &body, wait, response, err);
+    rc = client_request(client, op, &body, wait, response, err);
     return rc ? rc : verdict(op, response, retry_after, err);
+}
+
+int client_single(const struct estc_buf *message, X509 **out, struct estc_error *err) {
+    _cleanup(sk_x509_freep) STACK_OF(X509) *certs = NULL;
+    int rc = estc_certs_decode(message->data, message->len, &certs, err);
+    if (rc)
+        return rc;
+    if (sk_X509_num(certs) != 1)
+        return estc_error_set(err, ESTC_E_PROTOCOL,
+                              "the server sent %d certificates where one is due",
+                              sk_X509_num(certs));
+    *out = sk_X509_shift(certs);
+    return 0;
 }
 
 int estc_client_enroll(struct estc_client *client, enum estc_op op, const void *csr, size_t csr_len,
@@ -221,27 +231,18 @@ int estc_client_enroll(struct estc_client *client, enum estc_op op, const void *
     if (!info || info->method != ESTC_POST || info->response_format != ESTC_FORMAT_CERTS_ONLY)
         return estc_error_set(err, -EINVAL, "not an operation that enrolls");
     _cleanup(x509_req_freep) X509_REQ *request = NULL;
-    int rc = estc_csr_parse(csr, csr_len, &request, err);
-    if (rc)
-        return rc;
-    const struct client_csr body = {.der = csr, .len = csr_len, .request = request};
     _cleanup(estc_response_clear) struct estc_response response = RESPONSE_NONE;
-    rc = client_post(client, info, &body, wait, &response, retry_after, err);
+    int rc = client_post(client, info, csr, csr_len, wait, &request, &response, retry_after, err);
     if (rc)
         return rc;
-    _cleanup(sk_x509_freep) STACK_OF(X509) *certs = NULL;
-    rc = client_certs(info, &response, &certs, err);
-    if (rc)
-        return rc;
-    /* RFC 7030 section 4.2.3: the issued certificate and no other. */
-    if (sk_X509_num(certs) != 1)
-        return estc_error_set(err, ESTC_E_PROTOCOL,
-                              "/%s: the server sent %d certificates where one is due", info->name,
-                              sk_X509_num(certs));
-    if (!estc_cert_has_key(sk_X509_value(certs, 0), X509_REQ_get0_pubkey(request)))
-        return estc_error_set(err, ESTC_E_MISMATCH,
-                              "/%s: the issued certificate has another public key than the request",
-                              info->name);
-    *issued = sk_X509_shift(certs);
-    return 0;
+    _cleanup(x509_freep) X509 *cert = NULL;
+    rc = client_single(&response.payload, &cert, err);
+    if (!rc && !estc_cert_has_key(cert, X509_REQ_get0_pubkey(request)))
+        rc = estc_error_set(err, ESTC_E_MISMATCH,
+                            "the issued certificate has another public key than the request");
+    if (rc > 0)
+        estc_error_prefix(err, "/%s: the server's answer", info->name);
+    if (!rc)
+        *issued = TAKE(cert);
+    return rc;
 }

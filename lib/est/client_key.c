@@ -10,7 +10,6 @@
 #include <limits.h>
 
 #include <estc/cert.h>
-#include <estc/certs.h>
 #include <estc/csr.h>
 
 #include "base/cleanup_ossl.h"
@@ -64,19 +63,9 @@ static int take_key(const struct multipart_part *part, const struct estc_opener 
 }
 
 static int take_cert(const struct multipart_part *part, X509 **out, struct estc_error *err) {
-    _cleanup(sk_x509_freep) STACK_OF(X509) *certs = NULL;
-    if (part->format == ESTC_FORMAT_CERTS_ONLY) {
-        int rc = estc_certs_decode(part->body.data, part->body.len, &certs, err);
-        if (rc)
-            return rc;
-        if (sk_X509_num(certs) != 1)
-            return estc_error_set(err, ESTC_E_PROTOCOL,
-                                  "the server sent %d certificates where one is due",
-                                  sk_X509_num(certs));
-        *out = sk_X509_shift(certs);
-        return 0;
-    }
-    return estc_cert_decode(part->body.data, part->body.len, out, err);
+    return part->format == ESTC_FORMAT_CERTS_ONLY
+               ? client_single(&part->body, out, err)
+               : estc_cert_decode(part->body.data, part->body.len, out, err);
 }
 
 /* --- the answer --- */
@@ -115,12 +104,8 @@ int estc_client_server_key(struct estc_client *client, enum estc_op op, const vo
     if (op != ESTC_OP_SKG && op != ESTC_OP_SKC)
         return estc_error_set(err, -EINVAL, "not an operation that brings a key");
     _cleanup(x509_req_freep) X509_REQ *request = NULL;
-    int rc = estc_csr_parse(csr, csr_len, &request, err);
-    if (rc)
-        return rc;
-    const struct client_csr body = {.der = csr, .len = csr_len, .request = request};
     _cleanup(estc_response_clear) struct estc_response response = RESPONSE_NONE;
-    rc = client_post(client, info, &body, wait, &response, retry_after, err);
+    int rc = client_post(client, info, csr, csr_len, wait, &request, &response, retry_after, err);
     if (rc)
         return rc;
     _cleanup(estc_server_key_clear) struct estc_server_key got = {0};

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "est/client_internal.h"
 
 /* A link that names its server names this one, to the letter and the port. */
 static bool is_here(const struct estc_offer *offer, const struct discovery_server *server) {
@@ -70,8 +71,7 @@ int discovery_ask(struct estc_transport *transport, const struct discovery_serve
         .content_format = ESTC_FORMAT_NONE,
         .accept = ESTC_FORMAT_LINK,
     };
-    _cleanup(estc_response_clear) struct estc_response response = {
-        .content_format = ESTC_FORMAT_NONE, .max_age = -1};
+    _cleanup(estc_response_clear) struct estc_response response = RESPONSE_NONE;
     _cleanup(estc_offers_clear) struct estc_offers offers = {0};
     int rc = transport->ops->request(transport, &request, wait, &response, err);
     if (rc)

@@ -142,6 +142,10 @@ static void d01_d03_an_answer_is_left_for_later(void **state) {
     assert_false(p->may_wait);
     assert_false(response.later);
     assert_error(response, 500, "internal error");
+    /* Nor where nobody is asked. */
+    struct estc_request crts = get_crts();
+    crts.ticket = 7;
+    assert_error(ask(p, &crts), 500, "internal error");
     p->rc = 0;
     X509_free(assert_certs(ask(p, &request), 204, 1));
 }
