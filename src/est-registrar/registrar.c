@@ -73,20 +73,19 @@ static bool op_issued(void *arg, const struct estc_peer *peer) {
     return registrar_is_ours(arg, peer->cert, clock_real());
 }
 
-const struct estc_server_ops registrar_ops = {.cacerts = op_cacerts,
-                                              .enroll = registrar_enroll,
-                                              .csrattrs = registrar_csrattrs,
-                                              .issued = op_issued};
-
-/* The same for who makes keys: an operation that is not there is not offered either. */
-static const struct estc_server_ops registrar_ops_with_keys = {.cacerts = op_cacerts,
-                                                               .enroll = registrar_enroll,
-                                                               .generate = registrar_generate,
-                                                               .csrattrs = registrar_csrattrs,
-                                                               .issued = op_issued};
+/* An operation that is not there is not offered either. */
+static struct estc_server_ops make_ops(const struct registrar *registrar) {
+    return (struct estc_server_ops){
+        .cacerts = op_cacerts,
+        .enroll = registrar_enroll,
+        .generate = registrar->keygen ? registrar_generate : NULL,
+        .csrattrs = registrar_csrattrs,
+        .issued = op_issued,
+    };
+}
 
 const struct estc_server_ops *registrar_server_ops(const struct registrar *registrar) {
-    return registrar->keygen ? &registrar_ops_with_keys : &registrar_ops;
+    return &registrar->ops;
 }
 
 bool registrar_may_resume(struct registrar *registrar, X509 *cert) {
@@ -195,6 +194,7 @@ int registrar_open(const struct config *config, struct registrar **out, struct e
         rc = ledger_sqlite_open(config->ledger, &registrar->ledger, err);
     if (rc)
         return rc;
+    registrar->ops = make_ops(registrar);
     *out = TAKE(registrar);
     return 0;
 }

@@ -24,7 +24,5 @@ bool registrar_may_resume(struct registrar *registrar, X509 *cert);
 /* Those of them below which a certificate may have expired (RFC 9148 section 3). */
 const struct estc_trust *registrar_expired_trust(const struct registrar *registrar);
 
-/* For estc_server; arg is the registrar. */
-extern const struct estc_server_ops registrar_ops;
-/* Those, and /skg and /skc if the configuration wants them. */
+/* For estc_server; arg is the registrar. With /skg and /skc if the configuration wants them. */
 const struct estc_server_ops *registrar_server_ops(const struct registrar *registrar);

@@ -10,6 +10,7 @@ struct registrar {
     struct ca *ca;
     struct ledger *ledger;
     struct keygen *keygen;          /* NULL: no keys are made here */
+    struct estc_server_ops ops;     /* what there is accordingly */
     struct estc_trust **client_cas; /* one for each of config->client_cas */
     struct estc_trust *own;         /* the issuing CA alone, with its earlier certificates */
     struct estc_trust *all;

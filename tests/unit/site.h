@@ -129,7 +129,8 @@ static inline int site_ask(struct site *s, X509 *cert, enum estc_op op, const ch
     const struct estc_peer peer = {.cert = cert, .address = "[::1]:1"};
     const struct estc_enroll_request request = {.op = op, .label = label, .csr = csr};
     int64_t retry_after = 0;
-    return registrar_ops.enroll(s->registrar, &peer, &request, issued, &retry_after, err);
+    return registrar_server_ops(s->registrar)
+        ->enroll(s->registrar, &peer, &request, issued, &retry_after, err);
 }
 
 #define SITED(test) cmocka_unit_test_setup_teardown(test, site_setup, site_teardown)

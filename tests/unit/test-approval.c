@@ -27,7 +27,8 @@ static int ask(struct site *s, X509 *cert, enum estc_op op, EVP_PKEY *key, bool 
                                            .der_len = (size_t)len,
                                            .pop = pop,
                                            .may_wait = may_wait};
-    int rc = registrar_ops.enroll(s->registrar, &peer, &in, issued, retry_after, err);
+    int rc = registrar_server_ops(s->registrar)
+                 ->enroll(s->registrar, &peer, &in, issued, retry_after, err);
     OPENSSL_free(der);
     return rc;
 }
@@ -105,7 +106,8 @@ static void d06_an_approved_certificate_is_kept(void **state) {
     assert_int_equal(X509_cmp(first, later), 0);
     const struct estc_peer peer = {.cert = first, .address = "[::1]:1"};
     _cleanup(sk_x509_freep) STACK_OF(X509) *cacerts = NULL;
-    assert_int_equal(registrar_ops.cacerts(s->registrar, &peer, "", &cacerts, NULL), 0);
+    assert_int_equal(
+        registrar_server_ops(s->registrar)->cacerts(s->registrar, &peer, "", &cacerts, NULL), 0);
     assert_int_equal(ask_plainly(s, key, &none), ESTC_E_PENDING); /* request 2 */
     decide(s, 2, LEDGER_REJECTED);
     assert_int_equal(ask_plainly(s, key, &none), ESTC_E_REJECTED);

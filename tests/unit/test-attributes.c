@@ -117,7 +117,7 @@ static struct wishes_text att(struct site *s, X509 *cert, const char *label, int
     _cleanup(estc_csrattrs_clear) struct estc_csrattrs attrs = {0};
     struct estc_error err = {0};
     struct wishes_text none = {""};
-    int rc = registrar_ops.csrattrs(s->registrar, &peer, label, &der, &err);
+    int rc = registrar_server_ops(s->registrar)->csrattrs(s->registrar, &peer, label, &der, &err);
     if (rc != expected)
         fail_msg("%d: %s", rc, err.text);
     if (der.len == 0)

@@ -206,7 +206,8 @@ static int ask_on_a_full_disk(const struct place *place) {
         EVP_PKEY *fresh = support_key();
         X509_REQ *more = site_request(fresh, "CN=gateway-1", NULL);
         const struct estc_enroll_request request = {.op = ESTC_OP_SEN, .label = "", .csr = more};
-        rc = registrar_ops.enroll(s.registrar, &peer, &request, &issued, &retry_after, &err);
+        rc = registrar_server_ops(s.registrar)
+                 ->enroll(s.registrar, &peer, &request, &issued, &retry_after, &err);
         CHECK(rc == 0 || (!issued && retry_after == 30));
         X509_free(issued);
         X509_REQ_free(more);
@@ -217,7 +218,7 @@ static int ask_on_a_full_disk(const struct place *place) {
     CHECK(rows(&s) == issued_before - 1);
     /* The CA's certificates are still served, and with room it goes on. */
     STACK_OF(X509) *cacerts = NULL;
-    CHECK(registrar_ops.cacerts(s.registrar, &peer, "", &cacerts, &err) == 0);
+    CHECK(registrar_server_ops(s.registrar)->cacerts(s.registrar, &peer, "", &cacerts, &err) == 0);
     sk_X509_pop_free(cacerts, X509_free);
     CHECK(unlinkat(fd, "ballast", 0) == 0);
     X509 *issued = NULL;

@@ -115,7 +115,8 @@ static void issued_certificates_lead_to_the_root(void **state) {
     assert_int_equal(pem_read_trust(path, &trust, &err), 0);
     const struct estc_peer peer = {.cert = s->device.cert, .address = "[::1]:1"};
     _cleanup(sk_x509_freep) STACK_OF(X509) *cacerts = NULL;
-    assert_int_equal(registrar_ops.cacerts(s->registrar, &peer, "", &cacerts, &err), 0);
+    assert_int_equal(
+        registrar_server_ops(s->registrar)->cacerts(s->registrar, &peer, "", &cacerts, &err), 0);
     assert_int_equal(sk_X509_num(cacerts), 2);
     _cleanup(x509_freep) X509 *cert =
         ask(s, s->device.cert, ESTC_OP_SEN, "", "CN=gateway-1", NULL, 0, &err);
@@ -143,7 +144,8 @@ static void d06_the_same_request_gets_the_same_certificate(void **state) {
     /* Once the holder has shown it, the same key again is a wish for a new one. */
     const struct estc_peer peer = {.cert = first, .address = "[::1]:1"};
     _cleanup(sk_x509_freep) STACK_OF(X509) *cacerts = NULL;
-    assert_int_equal(registrar_ops.cacerts(s->registrar, &peer, "", &cacerts, &err), 0);
+    assert_int_equal(
+        registrar_server_ops(s->registrar)->cacerts(s->registrar, &peer, "", &cacerts, &err), 0);
     assert_int_equal(site_ask(s, device, ESTC_OP_SEN, "", csr, &fourth, &err), 0);
     assert_int_not_equal(X509_cmp(first, fourth), 0);
 }
