@@ -258,7 +258,8 @@ static void c09_a_kill_between_the_steps_of_a_new_set_of_anchors(void **state) {
             assert_int_equal(site_commit_anchor(site, site->ca, NULL), 0);
             done = die_in_commit(site, fresh, ++n, ways[way]);
             check_anchors(site, site->ca, fresh);
-            assert_int_equal(site_commit_anchor(site, fresh, NULL), 0); /* the next one goes through */
+            /* The next one goes through. */
+            assert_int_equal(site_commit_anchor(site, fresh, NULL), 0);
             check_anchors(site, fresh, fresh);
             assert_in_range(count(site, "trust/generations"), 1, STORE_KEPT);
             assert_int_equal(count(site, "trust"), 2); /* no litter */
