@@ -10,6 +10,7 @@
 
 #include <estc/cert.h>
 
+#include "base/cleanup_estc.h"
 #include "base/cleanup_ossl.h"
 #include "base/clock.h"
 #include "common/journal.h"
@@ -134,31 +135,42 @@ static int add_all(struct estc_trust *to, const STACK_OF(X509) * certs, struct e
     return rc;
 }
 
-/* Of what was issued here nothing counts after its end, and revocation would be worth nothing. */
-static int check_not_ours(const struct registrar *registrar, const struct config_client_ca *ca,
-                          const STACK_OF(X509) * anchors, struct estc_error *err) {
-    const STACK_OF(X509) *ours = ca_certificates(registrar->ca);
+/* Of what was issued here nothing counts after its end, and revocation would be worth nothing. A CA
+ * is its key, of which there may be several certificates. */
+static int check_not_ours(const struct ca *issuing, const STACK_OF(X509) * anchors,
+                          struct estc_error *err) {
+    const STACK_OF(X509) *ours = ca_certificates(issuing);
     for (int i = 0; i < sk_X509_num(anchors); i++)
         for (int k = 0; k < sk_X509_num(ours); k++)
-            if (X509_cmp(sk_X509_value(anchors, i), sk_X509_value(ours, k)) == 0)
+            if (estc_cert_has_key(sk_X509_value(anchors, i),
+                                  X509_get0_pubkey(sk_X509_value(ours, k))))
                 return estc_error_set(err, ESTC_E_CREDENTIAL,
-                                      "client_cas '%s': accept_expired is not for the CA that "
-                                      "issues here: remove it, or name the factory's CA",
-                                      ca->name);
+                                      "accept_expired is not for the CA that issues here: remove "
+                                      "it, or name the factory's CA");
     return 0;
 }
 
-static int open_client_ca(struct registrar *registrar, size_t i, struct estc_error *err) {
-    const struct config_client_ca *ca = config_client_ca_at(registrar->config, i);
-    int rc = pem_read_trust(ca->certificate, &registrar->client_cas[i], err);
+int registrar_open_client_ca(const struct config_client_ca *config, const struct ca *issuing,
+                             struct estc_trust **out, struct estc_error *err) {
+    _cleanup(trust_freep) struct estc_trust *trust = NULL;
+    int rc = pem_read_trust(config->certificate, &trust, err);
+    if (!rc && issuing && config->accept_expired == CONF_TRUE)
+        rc = check_not_ours(issuing, estc_trust_anchors(trust), err);
     if (rc)
-        return rc;
-    const STACK_OF(X509) *anchors = estc_trust_anchors(registrar->client_cas[i]);
-    rc = add_all(registrar->all, anchors, err);
-    if (rc || ca->accept_expired != CONF_TRUE)
-        return rc;
-    rc = check_not_ours(registrar, ca, anchors, err);
-    return rc ? rc : add_all(registrar->expired, anchors, err);
+        return estc_error_prefix(err, "client_cas '%s'", config->name);
+    *out = TAKE(trust);
+    return 0;
+}
+
+static int add_client_ca(struct registrar *registrar, size_t i, struct estc_error *err) {
+    const struct config_client_ca *config = config_client_ca_at(registrar->config, i);
+    struct estc_trust **out = &registrar->client_cas[i];
+    int rc = registrar_open_client_ca(config, registrar->ca, out, err);
+    if (!rc)
+        rc = add_all(registrar->all, estc_trust_anchors(*out), err);
+    if (!rc && config->accept_expired == CONF_TRUE)
+        rc = add_all(registrar->expired, estc_trust_anchors(*out), err);
+    return rc;
 }
 
 static int open_trust(struct registrar *registrar, struct estc_error *err) {
@@ -176,7 +188,7 @@ static int open_trust(struct registrar *registrar, struct estc_error *err) {
     if (!rc && !registrar->client_cas)
         rc = out_of_memory(err);
     for (size_t i = 0; !rc && i < config->client_cas.n; i++)
-        rc = open_client_ca(registrar, i, err);
+        rc = add_client_ca(registrar, i, err);
     return rc;
 }
 

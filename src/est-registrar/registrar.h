@@ -16,6 +16,11 @@ struct registrar;
 int registrar_open(const struct config *config, struct registrar **out, struct estc_error *err);
 struct registrar *registrar_close(struct registrar *registrar);
 
+/* The anchors of a client CA. issuing: our own CA, which is not to be one whose certificates count
+ * after their end; NULL: not known. */
+int registrar_open_client_ca(const struct config_client_ca *config, const struct ca *issuing,
+                             struct estc_trust **out, struct estc_error *err);
+
 /* Whom a handshake accepts: the issuing CA and all client CAs. */
 const struct estc_trust *registrar_client_trust(const struct registrar *registrar);
 /* False for a certificate that the ledger has as revoked, or when it cannot be asked. */

@@ -212,13 +212,6 @@ int serve_run(const struct config *config) {
 
 /* --- the check --- */
 
-static int check_ca(const struct config *config, struct estc_error *err) {
-    struct ca *ca = NULL;
-    int rc = ca_open(config, &ca, err);
-    ca_close(ca);
-    return rc;
-}
-
 static int check_own(const struct config *config, struct estc_error *err) {
     _cleanup(pem_credentials_clear) struct estc_credentials own = {0};
     return read_own(config, &own, err);
@@ -237,19 +230,22 @@ static int check_ledger(const struct config *config, struct estc_error *err) {
 
 int serve_check(const struct config *config) {
     static int (*const checks[])(const struct config *config, struct estc_error *err) = {
-        check_own, check_ca, check_keys, check_ledger, discover_check};
+        check_own, check_keys, check_ledger, discover_check};
     unsigned faults = 0;
+    struct ca *issuing = NULL;
     struct estc_error err = {0};
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)
         if (checks[i](config, &err))
             faults++, fprintf(stderr, "est-registrar: %s\n", err.text);
+    if (ca_open(config, &issuing, &err))
+        faults++, fprintf(stderr, "est-registrar: %s\n", err.text);
     for (size_t i = 0; i < config->client_cas.n; i++) {
-        const struct config_client_ca *ca = config_client_ca_at(config, i);
         struct estc_trust *trust = NULL;
-        if (pem_read_trust(ca->certificate, &trust, &err))
-            faults++, fprintf(stderr, "est-registrar: client_cas '%s': %s\n", ca->name, err.text);
+        if (registrar_open_client_ca(config_client_ca_at(config, i), issuing, &trust, &err))
+            faults++, fprintf(stderr, "est-registrar: %s\n", err.text);
         estc_trust_free(trust);
     }
+    ca_close(issuing);
     if (faults)
         return EXIT_CONFIG_TEXT;
     printf("configuration ok: %zu rule%s\n", config->rules.n, config->rules.n == 1 ? "" : "s");

@@ -185,6 +185,17 @@ int daemon_refused(const struct cli *cli, const struct ctl_reply *reply, const c
     return EXIT_FAILED;
 }
 
+json_t *daemon_member(const struct ctl_reply *reply, const char *member, json_type type) {
+    json_t *value = json_object_get(reply->params, member);
+    if (value && json_typeof(value) == type)
+        return value;
+    say_error(
+        "the daemon's answer has no '%s': is it of another version than this estc, " ESTC_VERSION
+        "?",
+        member);
+    return NULL;
+}
+
 int daemon_call(const struct cli *cli, const char *method, json_t *params, const char *id,
                 struct ctl_reply *out) {
     _cleanup(json_freep) json_t *owned = params;

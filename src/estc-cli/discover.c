@@ -26,8 +26,6 @@
 #define NOBODY 65534
 #define DIAGNOSTIC_MAX 200
 
-CLEANUP_DEFINE(struct table *, table_freep, table_free);
-
 /* What has come so far. */
 struct findings {
     json_t *places;
@@ -123,10 +121,8 @@ static int print(const struct cli *cli, json_t *places) {
     }
     struct print_style style = print_style_of(stdout);
     _cleanup(table_freep) struct table *table = discover_table(places, cli->no_legend);
-    if (!table) {
-        say_error("out of memory");
-        return EXIT_FAILED;
-    }
+    if (!table)
+        return say_out_of_memory();
     if (n > 0)
         table_print(table, stdout, &style);
     if (!cli->no_legend)

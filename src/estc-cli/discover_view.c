@@ -115,13 +115,7 @@ struct table *discover_table(json_t *places, bool bare) {
     static const char *const headings[COLUMNS] = {"ANSWERED BY", "URL",        "LABEL",
                                                   "SECURE",      "OPERATIONS", "FORMATS"};
     struct table *table = table_new(COLUMNS);
-    int rc = table ? 0 : -ENOMEM;
-    if (!rc && !bare) {
-        struct cell cells[COLUMNS];
-        for (size_t i = 0; i < COLUMNS; i++)
-            cells[i] = (struct cell){strdup(headings[i]), TINT_HEADING};
-        rc = table_add(table, cells);
-    }
+    int rc = !table ? -ENOMEM : bare ? 0 : table_add_headings(table, headings);
     size_t i;
     json_t *place;
     json_array_foreach(places, i, place) {

@@ -14,29 +14,12 @@
 #include "say.h"
 #include "view.h"
 
-CLEANUP_DEFINE(struct table *, table_freep, table_free);
-
-static int out_of_memory(void) {
-    say_error("out of memory");
-    return EXIT_FAILED;
-}
-
-/* The member that the answer is about; NULL, with an error said, when it is missing. */
-static json_t *expect(const struct ctl_reply *reply, const char *member, json_type type) {
-    json_t *value = json_object_get(reply->params, member);
-    if (value && json_typeof(value) == type)
-        return value;
-    say_error("the daemon's answer has no '%s': is it of another version? ('estc version')",
-              member);
-    return NULL;
-}
-
 static int print_list(const struct cli *cli, json_t *identities) {
     struct print_style style = print_style_of(stdout);
     _cleanup(table_freep) struct table *table = view_list(identities, clock_real(), cli->no_legend);
     _cleanup(freep) char *footer = view_footer(identities);
     if (!table || !footer)
-        return out_of_memory();
+        return say_out_of_memory();
     if (json_array_size(identities) > 0)
         table_print(table, stdout, &style);
     if (!cli->no_legend)
@@ -49,7 +32,7 @@ int command_list(const struct cli *cli) {
     int code = daemon_call(cli, DAEMON_METHOD("List"), NULL, NULL, &reply);
     if (code != EXIT_DONE)
         return code;
-    json_t *identities = expect(&reply, "identities", JSON_ARRAY);
+    json_t *identities = daemon_member(&reply, "identities", JSON_ARRAY);
     if (!identities)
         return EXIT_FAILED;
     if (!cli->json)
@@ -64,7 +47,7 @@ int command_show(const struct cli *cli) {
                            cli->ids[0], &reply);
     if (code != EXIT_DONE)
         return code;
-    json_t *identity = expect(&reply, "identity", JSON_OBJECT);
+    json_t *identity = daemon_member(&reply, "identity", JSON_OBJECT);
     if (!identity)
         return EXIT_FAILED;
     if (cli->json) {
@@ -72,7 +55,7 @@ int command_show(const struct cli *cli) {
         return EXIT_DONE;
     }
     struct print_style style = print_style_of(stdout);
-    return view_show(identity, clock_real(), stdout, &style) ? out_of_memory() : EXIT_DONE;
+    return view_show(identity, clock_real(), stdout, &style) ? say_out_of_memory() : EXIT_DONE;
 }
 
 int command_cacerts(const struct cli *cli) {
@@ -81,7 +64,7 @@ int command_cacerts(const struct cli *cli) {
                            cli->ids[0], &reply);
     if (code != EXIT_DONE)
         return code;
-    json_t *pem = expect(&reply, "pem", JSON_STRING);
+    json_t *pem = daemon_member(&reply, "pem", JSON_STRING);
     if (!pem)
         return EXIT_FAILED;
     if (cli->json)
@@ -106,7 +89,7 @@ int command_version(const struct cli *cli) {
         _cleanup(freep) char *version = view_text(reply.params, "version");
         _cleanup(freep) char *product = view_text(reply.params, "product");
         if (!version || !product)
-            return out_of_memory();
+            return say_out_of_memory();
         printf("%s %s (running)\n", product, version);
     }
     return code;

@@ -10,6 +10,8 @@
 
 #include <jansson.h>
 
+#include "base/cleanup.h"
+
 /* --- data ------------------------------------------------------------------------------------ */
 
 /* One line; ASCII only, so that no terminal takes it for anything but text. */
@@ -42,8 +44,11 @@ struct table; /* columns, each as wide as its widest cell */
 
 struct table *table_new(size_t columns);
 struct table *table_free(struct table *table);
+CLEANUP_DEFINE(struct table *, table_freep, table_free);
 /* Takes the texts in any case; NULL among them means that there was no memory: -ENOMEM. */
 int table_add(struct table *table, struct cell *cells);
+/* The first row: one title for each column; 0 or -ENOMEM. */
+int table_add_headings(struct table *table, const char *const *titles);
 /* The last column is cut when a line would be wider than the terminal. */
 void table_print(const struct table *table, FILE *out, const struct print_style *style);
 

@@ -17,21 +17,6 @@
 #include "say.h"
 #include "view.h"
 
-CLEANUP_DEFINE(struct table *, table_freep, table_free);
-
-static int out_of_memory(void) {
-    say_error("out of memory");
-    return EXIT_FAILED;
-}
-
-static json_t *expect(const struct ctl_reply *reply, const char *member, json_type type) {
-    json_t *value = json_object_get(reply->params, member);
-    if (value && json_typeof(value) == type)
-        return value;
-    say_error("the registrar's answer has no '%s': is it of another version?", member);
-    return NULL;
-}
-
 /* --- many --- */
 
 /* Page by page: there can be as many as there are devices. */
@@ -44,9 +29,9 @@ static int fetch(const struct cli *cli, json_t *all) {
                         json_pack("{s:b, s:I}", "all", cli->all, "after", after), NULL, &reply);
         if (code != EXIT_DONE)
             return code;
-        json_t *page = expect(&reply, "requests", JSON_ARRAY);
+        json_t *page = daemon_member(&reply, "requests", JSON_ARRAY);
         if (!page || json_array_extend(all, page))
-            return page ? out_of_memory() : EXIT_FAILED;
+            return page ? say_out_of_memory() : EXIT_FAILED;
         json_t *last = json_array_get(page, json_array_size(page) - 1);
         json_int_t id = json_integer_value(json_object_get(last, "id"));
         more = json_is_true(json_object_get(reply.params, "more")) && id > after;
@@ -78,18 +63,9 @@ static int add_request(struct table *table, json_t *request) {
 static int print_requests(const struct cli *cli, json_t *all) {
     static const char *const headings[] = {"ID",     "STATE", "ASKED",  "LAST ASKED",
                                            "DEVICE", "RULE",  "SUBJECT"};
-    enum { COLUMNS = sizeof(headings) / sizeof(headings[0]) };
     struct print_style style = print_style_of(stdout);
-    _cleanup(table_freep) struct table *table = table_new(COLUMNS);
-    struct cell cells[COLUMNS];
-    for (size_t i = 0; i < COLUMNS; i++)
-        cells[i] = (struct cell){strdup(headings[i]), TINT_HEADING};
-    int rc = table ? 0 : -1;
-    if (cli->no_legend || rc)
-        for (size_t i = 0; i < COLUMNS; i++)
-            free(cells[i].text);
-    else
-        rc = table_add(table, cells);
+    _cleanup(table_freep) struct table *table = table_new(sizeof(headings) / sizeof(headings[0]));
+    int rc = !table ? -1 : cli->no_legend ? 0 : table_add_headings(table, headings);
     size_t i;
     json_t *request;
     json_array_foreach(all, i, request) {
@@ -97,7 +73,7 @@ static int print_requests(const struct cli *cli, json_t *all) {
             rc = add_request(table, request);
     }
     if (rc)
-        return out_of_memory();
+        return say_out_of_memory();
     if (json_array_size(all) > 0)
         table_print(table, stdout, &style);
     if (!cli->no_legend)
@@ -108,7 +84,7 @@ static int print_requests(const struct cli *cli, json_t *all) {
 static int registrar_pending(const struct cli *cli, json_int_t id) {
     (void)id;
     _cleanup(json_freep) json_t *all = json_array();
-    int code = all ? fetch(cli, all) : out_of_memory();
+    int code = all ? fetch(cli, all) : say_out_of_memory();
     if (code != EXIT_DONE)
         return code;
     if (!cli->json)
@@ -157,7 +133,7 @@ static int print_request(json_t *request) {
         rc = table_add(table, cells);
     }
     if (rc)
-        return out_of_memory();
+        return say_out_of_memory();
     table_print(table, stdout, &style);
     return EXIT_DONE;
 }
@@ -167,7 +143,7 @@ static int ask(const struct cli *cli, const char *method, json_t *params, const 
     int code = daemon_call(cli, method, params, cli->ids[1], &reply);
     if (code != EXIT_DONE)
         return code;
-    json_t *request = expect(&reply, "request", JSON_OBJECT);
+    json_t *request = daemon_member(&reply, "request", JSON_OBJECT);
     if (!request)
         return EXIT_FAILED;
     if (cli->json) {

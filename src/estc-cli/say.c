@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "common/exitcode.h"
 
 static void say(const char *prefix, const char *fmt, va_list args) ESTC_PRINTF(2, 0);
 static void say(const char *prefix, const char *fmt, va_list args) {
@@ -30,4 +31,9 @@ void say_note(const char *fmt, ...) {
     va_start(args, fmt);
     say("", fmt, args);
     va_end(args);
+}
+
+int say_out_of_memory(void) {
+    say_error("out of memory");
+    return EXIT_FAILED;
 }

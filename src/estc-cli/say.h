@@ -8,3 +8,6 @@
 void say_error(const char *fmt, ...) ESTC_PRINTF(1, 2);
 /* The line alone. */
 void say_note(const char *fmt, ...) ESTC_PRINTF(1, 2);
+
+/* An error of its own, and its exit code. */
+int say_out_of_memory(void);

@@ -209,8 +209,6 @@ static int add_trust(struct table *table, json_t *trust, int64_t now) {
     return rc;
 }
 
-CLEANUP_DEFINE(struct table *, table_freep, table_free);
-
 int view_show(json_t *identity, int64_t now, FILE *out, const struct print_style *style) {
     _cleanup(table_freep) struct table *table = table_new(2);
     json_t *certificate = json_object_get(identity, "certificate");

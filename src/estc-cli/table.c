@@ -55,6 +55,13 @@ int table_add(struct table *table, struct cell *cells) {
     return 0;
 }
 
+int table_add_headings(struct table *table, const char *const *titles) {
+    _cleanup(freep) struct cell *cells = calloc(table->columns, sizeof(*cells));
+    for (size_t i = 0; cells && i < table->columns; i++)
+        cells[i] = (struct cell){strdup(titles[i]), TINT_HEADING};
+    return cells ? table_add(table, cells) : -ENOMEM;
+}
+
 /* Bytes of text that fit into so many columns; *used is how many they take. */
 static size_t fit(const char *text, size_t columns, size_t *used) {
     mbstate_t state = {0};
