@@ -193,8 +193,9 @@ static int session_explain(struct session *s, bool *refused, struct estc_error *
         struct verdict_view view = {.host = s->host, .allow_rsa = s->allow_rsa, .now = s->now};
         if (view.now == 0)
             view.now = clock_real();
-        verdict_error(v, &view, err);
-        return estc_error_prefix(err, "%s", s->name);
+        int rc = verdict_error(v, &view, err);
+        estc_error_prefix(err, "%s", s->name);
+        return rc;
     }
     if (v->heard && ended)
         return estc_error_set(err, ESTC_E_UNREACHABLE,
@@ -245,8 +246,10 @@ static int session_try(struct session *s, const struct sockaddr *addr, socklen_t
     memcpy(&peer.addr, addr, len);
     peer.size = len;
     r = way_find(&way, &peer, &local, err);
-    if (r)
-        return estc_error_prefix(err, "%s", s->name);
+    if (r) {
+        estc_error_prefix(err, "%s", s->name);
+        return r;
+    }
     r = session_start(s, &peer, err);
     if (r)
         return r;

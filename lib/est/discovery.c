@@ -85,7 +85,9 @@ int discovery_ask(struct estc_transport *transport, const struct discovery_serve
                                              "for 40",
                               response.content_format);
     rc = estc_offers_read(response.payload.data, response.payload.len, &offers, err);
-    if (rc)
-        return estc_error_prefix(err, ESTC_CORE_PATH);
+    if (rc) {
+        estc_error_prefix(err, ESTC_CORE_PATH);
+        return rc;
+    }
     return discovery_pick(&offers, server, label, base, err);
 }

@@ -289,6 +289,18 @@ static void discovery_that_comes_to_nothing(void **state) {
     assert_int_equal(cacerts(&gone, NULL, true, 1), ESTC_E_TIMEOUT);
 }
 
+/* The code is the same for those who want no text. */
+static void failures_without_a_text(void **state) {
+    (void)state;
+    const struct discovery_server server = {.host = "est.example", .port = 5684};
+    struct estc_wait wait = estc_wait_in(1000);
+    struct place p = {.transport.ops = &place_ops, .links = "garbage", .links_format = 40};
+    char *base = NULL;
+    assert_int_equal(discovery_ask(&p.transport, &server, "", &wait, &base, NULL),
+                     ESTC_E_MALFORMED);
+    assert_null(base);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(u07_u08_lists_what_is_served),
@@ -300,6 +312,7 @@ int main(void) {
         cmocka_unit_test(u06_an_unknown_root_is_asked_for_once),
         cmocka_unit_test(u06_a_configured_path_needs_none),
         cmocka_unit_test(discovery_that_comes_to_nothing),
+        cmocka_unit_test(failures_without_a_text),
     };
     return cmocka_run_group_tests(tests, canned_setup, canned_teardown);
 }
