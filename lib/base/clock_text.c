@@ -12,9 +12,7 @@
 #include <string.h>
 
 #define DAY_SECONDS 86400
-/* From 0000-01-01T00:00:00Z to 9999-12-31T23:59:59Z. */
-#define CLOCK_TEXT_FIRST INT64_C(-62167219200)
-#define CLOCK_TEXT_LAST INT64_C(253402300799)
+#define CLOCK_FIRST INT64_C(-62167219200) /* 0000-01-01T00:00:00Z */
 
 /* Days since 1970-01-01 of a date of the Gregorian calendar, years 0 to 9999. A year that begins
  * in March has its leap day at the end, which makes the month lengths a straight line. */
@@ -40,7 +38,7 @@ static void date_of(int64_t days, int *year, int *month, int *day) {
 }
 
 const char *clock_text(int64_t real, char *buf) {
-    if (real < CLOCK_TEXT_FIRST || real > CLOCK_TEXT_LAST)
+    if (real < CLOCK_FIRST || real > CLOCK_LAST)
         return strcpy(buf, "-");
     int64_t seconds = real % DAY_SECONDS;
     int64_t days = real / DAY_SECONDS;

@@ -32,8 +32,6 @@
 
 #define YEAR INT64_C(31536000)
 #define HOUR INT64_C(3600)
-#define NEVER \
-    INT64_C(253402300799) /* 9999-12-31T23:59:59Z: RFC 5280, 4.1.2.5, "no well-defined end" */
 #define KEY_MODE 0600
 #define CERT_MODE 0644
 #define COMMON_NAME_MAX 64 /* RFC 5280, ub-common-name */
@@ -173,7 +171,7 @@ static int make_server(int dirfd, const struct pair *issuing, const char *const 
 }
 
 static int make_factory(int dirfd, struct pair *factory, struct estc_error *err) {
-    const struct mint_spec spec = {.ca = true, .path_length = 0, .not_after = NEVER};
+    const struct mint_spec spec = {.ca = true, .path_length = 0, .not_after = CLOCK_LAST};
     int rc = make_pair("CN=Factory CA", NULL, spec, factory, err);
     if (!rc)
         rc = write_certs(dirfd, "factory/ca.pem", factory->cert, NULL, err);
@@ -207,7 +205,7 @@ static int make_device(int dirfd, const struct pair *factory, const char *name,
     _cleanup(freep) char *path = text_format("devices/%s", name);
     if (!subject || !path)
         return out_of_memory(err);
-    const struct mint_spec spec = {.not_after = NEVER, .usages = "clientAuth"};
+    const struct mint_spec spec = {.not_after = CLOCK_LAST, .usages = "clientAuth"};
     int rc = make_pair(subject, factory, spec, &device, err);
     if (rc)
         return rc;

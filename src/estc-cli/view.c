@@ -17,7 +17,6 @@
 #define MINUTE INT64_C(60)
 #define HOUR (60 * MINUTE)
 #define DAY (24 * HOUR)
-#define END_OF_TIME INT64_C(253402300799) /* "no well-defined expiration", RFC 5280 4.1.2.5 */
 
 static char *copy(const char *text) {
     return text_clean(text, strlen(text), TEXT_MAX);
@@ -54,7 +53,7 @@ char *view_time(const char *rfc3339) {
     int64_t at;
     if (!rfc3339 || clock_parse(rfc3339, &at) < 0)
         return copy("-");
-    if (at == END_OF_TIME)
+    if (at == CLOCK_LAST)
         return copy("never");
     return text_format("%.10s %.5sZ", rfc3339, rfc3339 + 11);
 }
@@ -125,7 +124,7 @@ static char *list_expires(json_t *identity, int64_t now) {
 static char *list_left(json_t *identity, int64_t now) {
     int64_t end;
     if (member_time(json_object_get(identity, "certificate"), "not_after", &end) < 0 ||
-        end == END_OF_TIME)
+        end == CLOCK_LAST)
         return copy("-");
     return view_span(end - now);
 }

@@ -13,6 +13,7 @@
 #include <estc/cert.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "ctl/json.h"
 
@@ -24,7 +25,6 @@
 #define FACTS_SAN_WRITTEN 512
 #define FACTS_SANS_WRITTEN 4000
 /* Beyond the year 9999 nothing is a date; keeps the schedule's arithmetic far from overflow. */
-#define FACTS_TIME_MAX INT64_C(253402300799)
 
 static const struct {
     const char *name;
@@ -43,9 +43,9 @@ static const struct {
     size_t offset;
     int64_t min, max;
 } fact_numbers[] = {
-    {"not_before", offsetof(struct facts, not_before), -FACTS_TIME_MAX, FACTS_TIME_MAX},
-    {"not_after", offsetof(struct facts, not_after), -FACTS_TIME_MAX, FACTS_TIME_MAX},
-    {"issued_at", offsetof(struct facts, issued_at), 0, FACTS_TIME_MAX},
+    {"not_before", offsetof(struct facts, not_before), -CLOCK_LAST, CLOCK_LAST},
+    {"not_after", offsetof(struct facts, not_after), -CLOCK_LAST, CLOCK_LAST},
+    {"issued_at", offsetof(struct facts, issued_at), 0, CLOCK_LAST},
     {"generation", offsetof(struct facts, generation), 1, INT64_MAX / 2},
 };
 

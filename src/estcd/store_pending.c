@@ -17,6 +17,7 @@
 #include <estc/key.h>
 
 #include "base/cleanup_ossl.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -24,7 +25,6 @@
 
 #define REQUEST_FILE "request.json"
 #define DIGEST_MAX 128
-#define RETRY_MAX INT64_C(253402300799)
 
 static int out_of_memory(struct estc_error *err) {
     return estc_error_set(err, -ENOMEM, "out of memory");
@@ -136,7 +136,8 @@ static bool pending_from_json(const json_t *json, struct store_pending *out) {
     if (since && !json_is_integer(since))
         return false;
     out->since = json_integer_value(since);
-    if (out->retry_at < 0 || out->retry_at > RETRY_MAX || out->since < 0 || out->since > RETRY_MAX)
+    if (out->retry_at < 0 || out->retry_at > CLOCK_LAST || out->since < 0 ||
+        out->since > CLOCK_LAST)
         return false;
     out->request_digest = strdup(digest);
     return out->request_digest &&

@@ -12,13 +12,13 @@
 #include <estc/cert.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "ctl/json.h"
 
 #define FORMAT 1
 #define TEXT_MAX 1024
 /* Beyond the year 9999 nothing is a date. */
-#define TIME_MAX INT64_C(253402300799)
 
 void trust_facts_clear(struct trust_facts *facts) {
     free(facts->origin);
@@ -101,7 +101,7 @@ static int copy_number(const json_t *json, const char *member, int64_t min, int6
                        struct estc_error *err) {
     const json_t *value = json_object_get(json, member);
     if (!json_is_integer(value) || json_integer_value(value) < min ||
-        json_integer_value(value) > TIME_MAX)
+        json_integer_value(value) > CLOCK_LAST)
         return bad(err, member);
     *out = json_integer_value(value);
     return 0;
@@ -118,7 +118,7 @@ static int copy_anchors(const json_t *list, struct trust_facts *out, struct estc
         if (!rc)
             rc = copy_text(item, "sha256", &anchor->sha256, err);
         if (!rc)
-            rc = copy_number(item, "not_after", -TIME_MAX, &anchor->not_after, err);
+            rc = copy_number(item, "not_after", -CLOCK_LAST, &anchor->not_after, err);
     }
     return rc;
 }
@@ -132,7 +132,7 @@ int trust_facts_from_json(const json_t *json, struct trust_facts *out, struct es
     if (!rc)
         rc = copy_number(json, "received_at", 0, &facts.received_at, err);
     if (!rc)
-        rc = copy_number(json, "until", -TIME_MAX, &facts.until, err);
+        rc = copy_number(json, "until", -CLOCK_LAST, &facts.until, err);
     if (!rc)
         rc = copy_text(json, "origin", &facts.origin, err);
     if (!rc)
