@@ -92,13 +92,26 @@ static char *row_end(json_t *object, const char *member, int64_t now, bool *none
     return span ? text_format("%s (%s %s)", time, span, end < now ? "ago" : "left") : NULL;
 }
 
+/* "since 2026-11-24 12:46Z (3h ago)"; when the CA is asked again is in the row "Next". */
+static char *row_since(json_t *object, const char *member, int64_t now, bool *none) {
+    _cleanup(freep) char *time = row_end(object, member, now, none);
+    return time ? text_format("since %s", time) : NULL;
+}
+
 static const struct row identity_rows[] = {
-    {"State", row_text, "state"},           {"Next", row_next, "next_why"},
-    {"Last", row_last, "last_result"},      {"Error", row_text, "last_error"},
-    {"Failures", row_failures, "failures"}, {"Server", row_text, "url"},
-    {"Label", row_text, "label"},           {"Directory", row_text, "directory"},
-    {"Subject", row_text, "subject"},       {"Names", NULL, "sans"},
-    {"Key", row_text, "key_type"},          {NULL},
+    {"State", row_text, "state"},
+    {"Pending", row_since, "pending_since"},
+    {"Next", row_next, "next_why"},
+    {"Last", row_last, "last_result"},
+    {"Error", row_text, "last_error"},
+    {"Failures", row_failures, "failures"},
+    {"Server", row_text, "url"},
+    {"Label", row_text, "label"},
+    {"Directory", row_text, "directory"},
+    {"Subject", row_text, "subject"},
+    {"Names", NULL, "sans"},
+    {"Key", row_text, "key_type"},
+    {NULL},
 };
 static const struct row certificate_rows[] = {
     {"Subject", row_text, "subject"},

@@ -106,5 +106,6 @@ void attempt_run(const struct attempt_task *task, attempt_report_fn report, void
         .code = rc,
         .text = rc ? strdup(err.text) : NULL,
         .retry_after = rc == ESTC_E_PENDING ? a.retry_after : 0,
+        .since = rc == ESTC_E_PENDING ? a.pending.since : 0,
     };
 }

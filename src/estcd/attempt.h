@@ -41,6 +41,7 @@ struct attempt_result {
     int code;            /* 0, ESTC_E_* or negative errno */
     char *text;          /* error text, clean; NULL on success */
     int64_t retry_after; /* seconds, with ESTC_E_PENDING */
+    int64_t since;       /* with ESTC_E_PENDING: when the CA first said so */
 };
 
 /* Called after each step; text is a detail for people, or NULL. */

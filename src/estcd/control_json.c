@@ -58,6 +58,7 @@ static const struct ctl_field identity_fields[] = {
     {"next_action", CTL_STRING},
     {"next_due", CTL_STRING},
     {"next_why", CTL_STRING},
+    {"pending_since", CTL_STRING, .optional = true},
     {"last_action", CTL_STRING, .optional = true},
     {"last_result", CTL_STRING},
     {"last_error", CTL_STRING, .optional = true},
@@ -119,16 +120,18 @@ static json_t *history(const struct member *member) {
     const struct identity *identity = member_identity(member);
     const struct store_attempts *attempts = &identity->attempts;
     const struct schedule_plan *plan = member_plan(member);
-    char due[CLOCK_TEXT_MAX], last[CLOCK_TEXT_MAX];
+    char due[CLOCK_TEXT_MAX], last[CLOCK_TEXT_MAX], since[CLOCK_TEXT_MAX];
     bool tried = attempts->last_attempt != 0;
-    return json_pack("{s:s, s:s, s:s, s:s*, s:s, s:s*, s:s*, s:I, s:i}", "next_action",
-                     schedule_action_names[plan->action], "next_due", clock_text(plan->due, due),
-                     "next_why", plan->why, "last_action", attempts->last_action, "last_result",
-                     tried ? estc_status_name(attempts->last_result) : "none", "last_error",
-                     attempts->last_error, "last_attempt",
-                     tried ? clock_text(attempts->last_attempt, last) : NULL, "failures",
-                     (json_int_t)attempts->failures, "exit_code",
-                     identity_exit_code(identity, clock_real()));
+    bool pending = attempts->pending_until != 0 && attempts->pending_since != 0;
+    return json_pack(
+        "{s:s, s:s, s:s, s:s*, s:s*, s:s, s:s*, s:s*, s:I, s:i}", "next_action",
+        schedule_action_names[plan->action], "next_due", clock_text(plan->due, due), "next_why",
+        plan->why, "pending_since", pending ? clock_text(attempts->pending_since, since) : NULL,
+        "last_action", attempts->last_action, "last_result",
+        tried ? estc_status_name(attempts->last_result) : "none", "last_error",
+        attempts->last_error, "last_attempt",
+        tried ? clock_text(attempts->last_attempt, last) : NULL, "failures",
+        (json_int_t)attempts->failures, "exit_code", identity_exit_code(identity, clock_real()));
 }
 
 json_t *control_identity(const struct manager *manager, const struct member *member) {

@@ -95,6 +95,7 @@ void identity_plan(const struct identity *identity, const char *machine, int64_t
         .last_attempt = identity->attempts.last_attempt,
         .last_result = identity->attempts.last_result,
         .pending_until = identity->attempts.pending_until,
+        .pending_since = identity->attempts.pending_since,
     };
     schedule_plan(&in, now, out);
 }

@@ -73,10 +73,11 @@ static enum manager_event_kind record(struct member *member, const struct attemp
     if (result->code == ESTC_E_PENDING) {
         attempts->failures = 0;
         attempts->pending_until = now + result->retry_after;
+        attempts->pending_since = result->since;
         return MANAGER_PENDING;
     }
     if (result->code == 0 || result->code == ESTC_E_REJECTED)
-        attempts->pending_until = 0;
+        attempts->pending_until = attempts->pending_since = 0;
     attempts->failures = result->code ? attempts->failures + 1 : 0;
     return !result->code                       ? MANAGER_ISSUED
            : result->code == ESTC_E_CREDENTIAL ? MANAGER_CONFIG

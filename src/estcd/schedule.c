@@ -28,6 +28,7 @@
 #define JITTER_SHARE 20  /* one part of the lifetime */
 #define POLL_LEAST 5     /* RFC 7252 lets Max-Age be 0 */
 #define POLL_MOST WEEK   /* and 136 years */
+#define POLL_SHARE 100   /* one part of the time that it has been pending */
 #define REPAIR_LEAST MINUTE
 #define REPAIR_MOST HOUR /* looking at files costs nothing */
 
@@ -151,11 +152,14 @@ static void plan_calm(const struct schedule_input *in, int64_t now, struct sched
         out->due = most(out->due, add(in->last_attempt, BACKOFF_LEAST));
 }
 
-/* Max-Age is to be kept (RFC 7030 section 4.2.3), within what can be meant by it. */
+/* Max-Age is to be kept (RFC 7030 section 4.2.3), within what can be meant by it. What has taken
+ * long already need not be asked for as often: a server that always says 0 is no drain. */
 static void plan_poll(const struct schedule_input *in, struct schedule_plan *out) {
+    int64_t pending = in->pending_since > 0 ? subtract(in->last_attempt, in->pending_since) : 0;
+    int64_t floor = least(most(pending / POLL_SHARE, POLL_LEAST), HOUR);
     *out = (struct schedule_plan){
         .action = SCHEDULE_POLL,
-        .due = most(add(in->last_attempt, POLL_LEAST),
+        .due = most(add(in->last_attempt, floor),
                     least(in->pending_until, add(in->last_attempt, POLL_MOST)))};
     explain(out, "the CA has not decided yet and wants to be asked again");
 }

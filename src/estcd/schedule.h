@@ -33,6 +33,7 @@ struct schedule_input {
     int64_t last_attempt;  /* end of the last attempt; 0: never */
     int last_result;       /* ESTC_E_* or errno of it; 0: success */
     int64_t pending_until; /* the CA's Max-Age ends; 0: nothing is pending */
+    int64_t pending_since; /* when the CA first said so; 0: not known */
 };
 
 struct schedule_plan {
@@ -50,8 +51,10 @@ struct schedule_plan {
  * 7030 section 4.1.2). After a failure: the wait doubles from 30 s, is
  * never more than a tenth of the remaining life (and never under 5 s), at most a day while the
  * certificate lives, at most an hour without one; it never ends. While a file is unfit: from a
- * minute to an hour. A CA that wants to be asked again is asked when its Max-Age is over, between 5
- * seconds and a week. An expired certificate means SCHEDULE_ENROLL.
+ * minute to an hour. A CA that wants to be asked again is asked when its Max-Age is over, but not
+ * later than a week after the last time, and not before a hundredth of the time that it has been
+ * considering it for has passed, 5 seconds at the least and an hour at the most: whatever Max-Age
+ * it sends, a month sees some 1400 polls. An expired certificate means SCHEDULE_ENROLL.
  */
 void schedule_plan(const struct schedule_input *in, int64_t now, struct schedule_plan *out);
 

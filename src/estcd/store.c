@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -25,7 +26,6 @@
 #define ASIDE_TRIES 1000
 #define ERROR_TEXT_MAX 512
 #define FAILURES_MAX 1000000000
-#define TIME_MAX INT64_C(253402300799)
 
 static int out_of_memory(struct estc_error *err) {
     return estc_error_set(err, -ENOMEM, "out of memory");
@@ -277,22 +277,24 @@ int store_load_attempts(const char *state_directory, const char *id, struct stor
         return 0;
     *out = (struct store_attempts){
         .failures = (unsigned)bounded(json, "failures", 0, FAILURES_MAX),
-        .last_attempt = bounded(json, "last_attempt", 0, TIME_MAX),
+        .last_attempt = bounded(json, "last_attempt", 0, CLOCK_LAST),
         .last_result = (int)bounded(json, "last_result", INT_MIN, ESTC_E_MAX_ - 1),
         .last_error = bounded_text(json, "last_error"),
         .last_action = bounded_text(json, "last_action"),
-        .pending_until = bounded(json, "pending_until", 0, TIME_MAX),
+        .pending_until = bounded(json, "pending_until", 0, CLOCK_LAST),
+        .pending_since = bounded(json, "pending_since", 0, CLOCK_LAST),
     };
     return 0;
 }
 
 int store_save_attempts(const char *state_directory, const char *id,
                         const struct store_attempts *attempts, struct estc_error *err) {
-    _cleanup(json_freep) json_t *json =
-        json_pack("{s:I, s:I, s:i, s:I, s:s*, s:s*}", "failures", (json_int_t)attempts->failures,
-                  "last_attempt", (json_int_t)attempts->last_attempt, "last_result",
-                  attempts->last_result, "pending_until", (json_int_t)attempts->pending_until,
-                  "last_error", attempts->last_error, "last_action", attempts->last_action);
+    _cleanup(json_freep) json_t *json = json_pack(
+        "{s:I, s:I, s:i, s:I, s:I, s:s*, s:s*}", "failures", (json_int_t)attempts->failures,
+        "last_attempt", (json_int_t)attempts->last_attempt, "last_result", attempts->last_result,
+        "pending_until", (json_int_t)attempts->pending_until, "pending_since",
+        (json_int_t)attempts->pending_since, "last_error", attempts->last_error, "last_action",
+        attempts->last_action);
     if (!json)
         return out_of_memory(err);
     _cleanup(fs_closep) int dirfd = store_open_identity(state_directory, id, true, err);

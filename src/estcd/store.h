@@ -55,7 +55,8 @@ struct store_attempts {
     int last_result;       /* 0, ESTC_E_* or a negative errno */
     char *last_error;      /* clean text, or NULL */
     char *last_action;     /* schedule_action_names[], or NULL */
-    int64_t pending_until; /* 0: nothing pending */
+    int64_t pending_until; /* when the CA wants to be asked again; 0: nothing pending */
+    int64_t pending_since; /* when it first said so; 0: not known */
 };
 /* Absent or unreadable: zeroes, which is safe. */
 int store_load_attempts(const char *state_directory, const char *id, struct store_attempts *out);

@@ -21,6 +21,7 @@
 #include <jansson.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/text.h"
 #include "common/journal.h"
@@ -80,14 +81,19 @@ static int parse_step(const json_t *json, const char *name, struct worker_messag
 static int parse_result(const json_t *json, struct worker_message *out, struct estc_error *err) {
     const json_t *code = json_object_get(json, "result");
     const json_t *retry_after = json_object_get(json, "retry_after");
-    if (!json_is_integer(code) || !json_is_integer(retry_after))
+    const json_t *pending_since = json_object_get(json, "since");
+    if (!json_is_integer(code) || !json_is_integer(retry_after) ||
+        (pending_since && !json_is_integer(pending_since)))
         return bad_message(err);
     json_int_t value = json_integer_value(code), wait = json_integer_value(retry_after);
-    if (value < -4095 || value >= ESTC_E_MAX_ || wait < 0 || wait > UINT32_MAX)
+    json_int_t since = json_integer_value(pending_since);
+    if (value < -4095 || value >= ESTC_E_MAX_ || wait < 0 || wait > UINT32_MAX || since < 0 ||
+        since > CLOCK_LAST)
         return bad_message(err);
     out->is_result = true;
     out->result.code = (int)value;
     out->result.retry_after = wait;
+    out->result.since = since;
     return copy_text(json, &out->result.text, err);
 }
 
@@ -178,8 +184,9 @@ static void run(const struct attempt_task *task) {
         result = (struct attempt_result){.code = rc, .text = strdup(err.text)};
     else
         attempt_run(task, report, &fd, &result);
-    send_message(fd, json_pack("{s:i, s:I, s:s*}", "result", result.code, "retry_after",
-                               (json_int_t)result.retry_after, "text", result.text));
+    send_message(fd, json_pack("{s:i, s:I, s:I, s:s*}", "result", result.code, "retry_after",
+                               (json_int_t)result.retry_after, "since", (json_int_t)result.since,
+                               "text", result.text));
     free(result.text);
 }
 

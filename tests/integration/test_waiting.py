@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
 """Requests that wait for somebody: at the registrar, in the daemon, and over the end of both."""
+import datetime
 import json
 import signal
 import sqlite3
@@ -288,6 +289,8 @@ class Daemon(DaemonCase):
         self.assertEqual(shown["next_action"], "poll")
         key, csr = self.key_file(), self.request_file()["csr"]
         since = self.request_file()["since"]
+        began = shown["pending_since"]
+        self.assertEqual(datetime.datetime.fromisoformat(began).timestamp(), since)
         self.restart_daemon()
         self.wait_poll()
         self.restart_registrar()
@@ -300,11 +303,14 @@ class Daemon(DaemonCase):
         # Unbound, it is sent again byte for byte.
         self.assertEqual((self.key_file(), self.request_file()["csr"]), (key, csr))
         self.assertEqual(self.request_file()["since"], since)
+        self.assertEqual(self.s.show("gw")["pending_since"], began)
+        done = self.s.estc("show", "gw")
+        self.assertRegex(done.out, r"Pending +since \S+ \S+Z \(\d+s ago\)\n")
         self.s.daemon.stop(signal.SIGKILL)
         self.decide("approve", 1)
         self.restart_registrar()
         self.s.start_daemon()
-        self.wait_certificate()
+        self.assertNotIn("pending_since", self.wait_certificate())
         self.assertEqual((self.s.current("gw") / "key.pem").read_bytes(), key)
 
     def test_d04_it_does_not_ask_before_its_time(self):

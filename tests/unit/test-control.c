@@ -144,8 +144,9 @@ static void assert_fits(const char *type, json_t *json) {
 }
 
 static void end_with(int fd, int result) {
-    char text[80];
-    snprintf(text, sizeof(text), "{\"result\":%d,\"retry_after\":60,\"text\":\"why\"}", result);
+    char text[100];
+    snprintf(text, sizeof(text),
+             "{\"result\":%d,\"retry_after\":60,\"since\":1800000000,\"text\":\"why\"}", result);
     say(fd, text);
 }
 
@@ -192,6 +193,10 @@ static void an_identity_is_what_the_interface_says(void **state) {
         assert_string_equal(text_at(shown, NULL, "last_result"), rows[i].result);
         assert_int_equal(json_integer_value(json_object_get(shown, "exit_code")), rows[i].code);
         assert_int_equal(json_object_get(shown, "certificate") != NULL, rows[i].certificates);
+        const json_t *since = json_object_get(shown, "pending_since");
+        assert_int_equal(since != NULL, rows[i].script == be_pending || rows[i].script == be_unfit);
+        if (since)
+            assert_string_equal(json_string_value(since), "2027-01-15T08:00:00Z");
         ctl_reply_clear(&r);
         if (i == 0) {
             kill(scene_member(s, "gw")->pid, SIGKILL);

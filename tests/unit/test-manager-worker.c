@@ -60,6 +60,7 @@ static void assert_recorded(struct scene *s) {
     assert_int_equal(read.last_result, known->last_result);
     assert_int_equal(read.last_attempt, known->last_attempt);
     assert_int_equal(read.pending_until, known->pending_until);
+    assert_int_equal(read.pending_since, known->pending_since);
     if (known->last_error)
         assert_string_equal(read.last_error, known->last_error);
     else
@@ -114,9 +115,10 @@ static void steps_are_told(void **state) {
 }
 
 static void be_pending(const struct attempt_task *task, int fd) {
-    char text[80];
+    char text[100];
     (void)task;
-    snprintf(text, sizeof(text), "{\"result\":%d,\"retry_after\":3600,\"text\":\"5.03\"}",
+    snprintf(text, sizeof(text),
+             "{\"result\":%d,\"retry_after\":3600,\"since\":1800000000,\"text\":\"5.03\"}",
              ESTC_E_PENDING);
     say(fd, text);
 }
@@ -128,6 +130,7 @@ static void a_pending_one_is_polled_later(void **state) {
     assert_int_equal(member_plan(scene_member(s, "gw"))->action, SCHEDULE_POLL);
     assert_in_range(member_plan(scene_member(s, "gw"))->due, clock_real() + 3590,
                     clock_real() + 3600);
+    assert_int_equal(gw(s)->attempts.pending_since, 1800000000);
     assert_recorded(s);
     /* Asking earlier is no help, unless somebody insists. */
     assert_int_equal(scene_ask(s, "gw", SCHEDULE_ENROLL, false), MANAGER_NOT_DUE);
@@ -136,6 +139,7 @@ static void a_pending_one_is_polled_later(void **state) {
     assert_int_equal(scene_ask(s, "gw", SCHEDULE_ENROLL, true), MANAGER_STARTED);
     scene_wait(s, MANAGER_ISSUED, "gw");
     assert_int_equal(gw(s)->attempts.pending_until, 0);
+    assert_int_equal(gw(s)->attempts.pending_since, 0);
 }
 
 /* --- deaths ---------------------------------------------------------------------------------- */

@@ -48,6 +48,7 @@ static void any_input_gives_a_plan(void **state) {
             .last_attempt = any_number(&x),
             .last_result = (int)(next_random(&x) % 16),
             .pending_until = next_random(&x) % 4 ? 0 : any_number(&x),
+            .pending_since = next_random(&x) % 2 ? 0 : any_number(&x),
         };
         int64_t now = any_number(&x);
         struct schedule_plan plan = {.action = SCHEDULE_ACTION_MAX_}, again = {0};
@@ -146,6 +147,26 @@ static void it_never_gives_up(void **state) {
     assert_in_range(after, 200, 250);
 }
 
+/* However soon a CA wants to be asked again, and for how long: nobody is asked without end. */
+static void d07_polls_of_a_month_are_counted(void **state) {
+    (void)state;
+    static const int64_t max_ages[] = {0, 1, 5, 60};
+    for (size_t i = 0; i < sizeof(max_ages) / sizeof(max_ages[0]); i++) {
+        struct schedule_input in = {NONE, .last_result = ESTC_E_PENDING, .pending_since = NOW};
+        unsigned polls = 0;
+        for (int64_t now = NOW; now < NOW + 30 * DAY; polls++) {
+            struct schedule_plan plan;
+            in.last_attempt = now;
+            in.pending_until = now + max_ages[i];
+            schedule_plan(&in, now, &plan);
+            assert_int_equal(plan.action, SCHEDULE_POLL);
+            assert_in_range(plan.due - now, max_ages[i] > 5 ? max_ages[i] : 5, HOUR);
+            now = plan.due;
+        }
+        assert_in_range(polls, 1000, 1500);
+    }
+}
+
 static void jitter_is_stable_and_spreads(void **state) {
     (void)state;
     enum { MACHINES = 1000, BINS = 10 };
@@ -207,6 +228,7 @@ int main(void) {
         cmocka_unit_test(a_renewal_is_due_while_the_certificate_lives),
         cmocka_unit_test(nothing_ever_runs_in_a_circle),
         cmocka_unit_test(it_never_gives_up),
+        cmocka_unit_test(d07_polls_of_a_month_are_counted),
         cmocka_unit_test(jitter_is_stable_and_spreads),
         cmocka_unit_test(each_try_and_each_machine_waits_differently),
         cmocka_unit_test(ids_and_seeds_both_count),

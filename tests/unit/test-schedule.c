@@ -226,6 +226,7 @@ static void d04_d07_the_ca_decides_when_it_is_asked_again(void **state) {
     (void)state;
 #define PENDING(until) \
     .last_attempt = NOW, .last_result = ESTC_E_PENDING, .pending_until = NOW + (until)
+#define SINCE(ago) .pending_since = NOW - (ago)
     static const struct row rows[] = {
         {"in a minute", {NONE, PENDING(60)}, SCHEDULE_POLL, 60, 60, "the CA has not decided"},
         {"at once", {NONE, PENDING(0)}, SCHEDULE_POLL, 5, 5, NULL},
@@ -253,6 +254,10 @@ static void d04_d07_the_ca_decides_when_it_is_asked_again(void **state) {
          HOUR,
          NULL},
         {"asked for", {NONE, PENDING(HOUR), .asked = true}, SCHEDULE_POLL, 0, 0, "asked for"},
+        {"at once, for a day", {NONE, PENDING(0), SINCE(DAY)}, SCHEDULE_POLL, 864, 864, NULL},
+        {"at once, for a month", {NONE, PENDING(0), SINCE(30 * DAY)}, SCHEDULE_POLL, HOUR, HOUR},
+        {"in a day, for a month", {NONE, PENDING(DAY), SINCE(30 * DAY)}, SCHEDULE_POLL, DAY, DAY},
+        {"at once, since the future", {NONE, PENDING(0), SINCE(-DAY)}, SCHEDULE_POLL, 5, 5, NULL},
     };
     CHECK_ROWS(rows);
 }

@@ -255,6 +255,7 @@ static void attempts_are_read_back(void **state) {
         .last_error = (char[]){"no reply: \"maybe\" later"},
         .last_action = (char[]){"renew"},
         .pending_until = 1800000060,
+        .pending_since = 1799999000,
     };
     struct store_attempts seen = {0};
     assert_int_equal(store_save_attempts(site->state, ID, &made, NULL), 0);
@@ -266,6 +267,7 @@ static void attempts_are_read_back(void **state) {
     assert_string_equal(seen.last_error, made.last_error);
     assert_string_equal(seen.last_action, "renew");
     assert_int_equal(seen.pending_until, 1800000060);
+    assert_int_equal(seen.pending_since, 1799999000);
     store_attempts_clear(&seen);
     assert_null(seen.last_error);
     const struct store_attempts none = {.last_result = -EIO};
@@ -292,6 +294,8 @@ static void hostile_attempts_are_bounded(void **state) {
         {"{\"failures\": 9223372036854775807, \"last_attempt\": 9223372036854775807}",
          {.failures = 1000000000, .last_attempt = 253402300799}},
         {"{\"pending_until\": 9223372036854775807}", {.pending_until = 253402300799}},
+        {"{\"pending_since\": 9223372036854775807}", {.pending_since = 253402300799}},
+        {"{\"pending_since\": -1}", {0}},
         {"{\"last_result\": 9223372036854775807}", {.last_result = ESTC_E_MAX_ - 1}},
         {"{\"last_result\": -9223372036854775807}", {.last_result = INT32_MIN}},
     };

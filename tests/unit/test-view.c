@@ -282,6 +282,14 @@ static void show_leaves_out_what_is_not_there(void **state) {
                  "\"next_why\":\"new\"}");
     assert_non_null(strstr(text, "Next         under way\n"));
     free(text);
+    text = shown("{\"state\":\"pending\",\"next_action\":\"poll\",\"next_why\":\"not decided\","
+                 "\"next_due\":\"2026-12-30T12:05:00Z\","
+                 "\"pending_since\":\"2026-12-30T07:00:00Z\"}");
+    assert_non_null(strstr(text, "State        pending\n"
+                                 "Pending      since 2026-12-30 07:00Z (5h ago)\n"
+                                 "Next         poll 2026-12-30 12:05Z, in 5m (Max-Age): "
+                                 "not decided\n"));
+    free(text);
     text = shown("{\"certificate\":{\"not_after\":\"2026-12-20T12:00:00Z\"}}");
     assert_non_null(strstr(text, "Not after  2026-12-20 12:00Z (10d ago)\n"));
     free(text);

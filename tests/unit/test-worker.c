@@ -44,12 +44,14 @@ static void a_result_is_understood(void **state) {
         int code;
         int64_t retry_after;
         const char *detail;
+        int64_t since;
     } rows[] = {
-        {"{\"result\":0,\"retry_after\":0}", 0, 0, NULL},
-        {"{\"result\":-28,\"retry_after\":0,\"text\":\"disk full\"}", -28, 0, "disk full"},
-        {"{\"result\":-4095,\"retry_after\":0,\"text\":\"\"}", -4095, 0, ""},
-        {"{\"retry_after\":4294967295,\"result\":1}", 1, UINT32_MAX, NULL},
-        {" {\"result\" : 2 , \"retry_after\" : 7 , \"more\" : [1] } ", 2, 7, NULL},
+        {"{\"result\":0,\"retry_after\":0}", 0, 0, NULL, 0},
+        {"{\"result\":-28,\"retry_after\":0,\"text\":\"disk full\"}", -28, 0, "disk full", 0},
+        {"{\"result\":-4095,\"retry_after\":0,\"text\":\"\"}", -4095, 0, "", 0},
+        {"{\"retry_after\":4294967295,\"result\":1}", 1, UINT32_MAX, NULL, 0},
+        {" {\"result\" : 2 , \"retry_after\" : 7 , \"more\" : [1] } ", 2, 7, NULL, 0},
+        {"{\"result\":3,\"retry_after\":7,\"since\":1800000000}", 3, 7, NULL, 1800000000},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct worker_message message = {0};
@@ -57,6 +59,7 @@ static void a_result_is_understood(void **state) {
         assert_true(message.is_result);
         assert_int_equal(message.result.code, rows[i].code);
         assert_int_equal(message.result.retry_after, rows[i].retry_after);
+        assert_int_equal(message.result.since, rows[i].since);
         if (rows[i].detail)
             assert_string_equal(message.result.text, rows[i].detail);
         else
@@ -96,6 +99,9 @@ static void what_is_no_message_is_refused(void **state) {
         "{\"result\":0,\"retry_after\":-1}",
         "{\"result\":0,\"retry_after\":4294967296}",
         "{\"result\":0,\"retry_after\":1e9}",
+        "{\"result\":0,\"retry_after\":0,\"since\":-1}",
+        "{\"result\":0,\"retry_after\":0,\"since\":253402300800}",
+        "{\"result\":0,\"retry_after\":0,\"since\":\"1\"}",
         "{\"result\":-4096,\"retry_after\":0}",
         "{\"result\":99999,\"retry_after\":0}",
         "{\"result\":-9223372036854775808,\"retry_after\":0}",
