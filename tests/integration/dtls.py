@@ -171,10 +171,12 @@ class Endpoint:
 class Client:
     """A connected client: send and receive whole messages."""
 
-    def __init__(self, port, ctx, host="127.0.0.1", timeout=10):
+    def __init__(self, port, ctx, host="127.0.0.1", timeout=10, session=None):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.connect((host, port))
         self.endpoint = Endpoint(ctx, self.socket.send, server=False)
+        if session:  # to be resumed, if the server likes to
+            self.endpoint.connection.set_session(session)
         self.inbox = []
         self.handshake = Handshake()
         self.server_keys = []  # the ephemeral public key of the server, with its parameters

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-DAY = datetime.timedelta(days=1)
+DAY, SECOND = datetime.timedelta(days=1), datetime.timedelta(seconds=1)
 PEM, DER = serialization.Encoding.PEM, serialization.Encoding.DER
 
 

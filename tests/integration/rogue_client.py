@@ -11,9 +11,9 @@ import dtls
 class Client:
     """One DTLS connection. Without key and chain the client has no certificate to show."""
 
-    def __init__(self, port, key=None, chain=(), timeout=10):
+    def __init__(self, port, key=None, chain=(), timeout=10, session=None):
         self.dtls = dtls.Client(port, dtls.context(SSL.DTLS_CLIENT_METHOD, key, chain),
-                                timeout=timeout)
+                                timeout=timeout, session=session)
         self.mids = itertools.count(0x1000)
         self.timeout = timeout
 

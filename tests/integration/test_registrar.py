@@ -194,6 +194,23 @@ class Life(RegistrarCase):
         self.assertEqual((code, text), (403, "the client certificate is revoked"))
         self.assertEqual(self.sql("SELECT count(*) FROM certificates"), [(1,)])
 
+    def test_a_revoked_certificate_gets_no_old_session_back(self):
+        self.s.start_registrar()
+        key = pki.new_key()
+        cert = self.enroll(pki.request(key, "gateway-1"))
+
+        def connect(session=None):
+            """(session, whether it took a full handshake)"""
+            with rogue_client.Client(self.s.port, key, [cert], session=session) as client:
+                self.assertEqual(client.request(coap.GET, f"{EST}/crts")[0], 205)
+                full = bool(client.dtls.server_keys)
+                return client.dtls.endpoint.connection.get_session(), full
+        session, full = connect()
+        self.assertTrue(full)
+        self.assertEqual(connect(session)[1], False)
+        self.sql("UPDATE certificates SET revoked_at = 1")
+        self.assertEqual(connect(session)[1], True)
+
     def test_a_name_belongs_to_one_device(self):
         text = self.conf.read_text().replace('"${CN}-*"', '"shared"')
         self.conf.write_text(text)

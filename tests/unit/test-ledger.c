@@ -112,6 +112,29 @@ static void a_revoked_certificate_is_neither_sent_nor_in_the_way(void **state) {
     assert_int_equal(out.revoked_at, 1000001);
 }
 
+/* Once is enough, and what is not there is not ended. */
+static void k17_what_is_superseded_is_revoked_once(void **state) {
+    struct book *b = *state;
+    struct ledger_entry entry = sample();
+    insert(b, &entry);
+    static const struct {
+        const char *sha256, *serial, *superseded;
+    } rows[] = {{"C2", "02", NULL}, {"C3", "03", "C1"}, {"C4", "04", "C1"}, {"C5", "05", "C9"}};
+    static const int64_t revoked_at[] = {NOW + 1, 0, 0, 0};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        entry.sha256 = lit(rows[i].sha256);
+        entry.serial = lit(rows[i].serial);
+        entry.issued_at = NOW + (int64_t)i;
+        assert_int_equal(b->ledger->ops->insert(b->ledger, &entry, rows[i].superseded, NULL), 0);
+    }
+    static const char *const all[] = {"C1", "C2", "C3", "C4"};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        _cleanup(ledger_entry_clear) struct ledger_entry out = {0};
+        assert_int_equal(b->ledger->ops->find(b->ledger, all[i], &out, NULL), 0);
+        assert_int_equal(out.revoked_at, revoked_at[i]);
+    }
+}
+
 /* What is written is bound, never part of a statement. */
 static void text_is_only_text(void **state) {
     struct book *b = *state;
@@ -213,6 +236,7 @@ int main(void) {
         BOOK(a_serial_number_stands_once),
         BOOK(the_newest_of_several_is_sent),
         BOOK(a_revoked_certificate_is_neither_sent_nor_in_the_way),
+        BOOK(k17_what_is_superseded_is_revoked_once),
         BOOK(text_is_only_text),
         cmocka_unit_test(names_are_folded),
         cmocka_unit_test(other_names_count_in_their_way),
