@@ -8,7 +8,7 @@
 
 #include <estc/error.h>
 
-#include "config.h"
+#include "agent/config.h"
 #include "schedule.h"
 
 /* Steps in order; each is reported when it is done, and what it made is on disk by then. */

@@ -7,7 +7,7 @@
 
 #include <estc/error.h>
 
-#include "config.h"
+#include "agent/config.h"
 #include "facts.h"
 #include "schedule.h"
 #include "store.h"

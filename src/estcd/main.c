@@ -7,10 +7,10 @@
 #include <systemd/sd-event.h>
 
 #include "base/cleanup.h"
+#include "agent/config.h"
 #include "common/exitcode.h"
 #include "common/journal.h"
 #include "common/service.h"
-#include "config.h"
 #include "control.h"
 #include "manager.h"
 #include "sandbox.h"

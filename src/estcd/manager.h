@@ -13,7 +13,7 @@
 
 #include <estc/error.h>
 
-#include "config.h"
+#include "agent/config.h"
 #include "identity.h"
 
 struct manager;

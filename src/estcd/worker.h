@@ -12,8 +12,8 @@
 
 #include <estc/error.h>
 
+#include "agent/config.h"
 #include "attempt.h"
-#include "config.h"
 #include "schedule.h"
 
 #define WORKER_MESSAGE_MAX 16384

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "common/conf.h"
-#include "estcd/config.h"
+#include "agent/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
     char path[64];

@@ -8,7 +8,7 @@
 
 #include "common/journal.h"
 #include "est/wishes.h"
-#include "estcd/config.h"
+#include "agent/config.h"
 
 static struct config *load(struct conf_place *c, const char *text) {
     struct config *config = NULL;
