@@ -353,6 +353,11 @@ class Site:
         assert verified.status == 0, verified
 
 
+def has_failed(test):
+    """For what a test does at its end."""
+    return test in _TapResult.failed
+
+
 class TestCase(unittest.TestCase):
     """A test with sites that end with it."""
 
@@ -365,7 +370,7 @@ class TestCase(unittest.TestCase):
         return site
 
     def _show_logs(self, site):
-        if self in _TapResult.failed:
+        if has_failed(self):
             print(site.logs(), file=sys.stderr)
 
 
@@ -390,7 +395,7 @@ class ClassSite(unittest.TestCase):
             raise
 
     def tearDown(self):
-        if self in _TapResult.failed:
+        if has_failed(self):
             print(self.shared.logs(), file=sys.stderr)
 
 
