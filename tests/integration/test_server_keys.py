@@ -11,11 +11,10 @@ import coap
 import harness
 import pki
 import rogue_client
+from keyparts import SECRET, SECRET_256, SECRET_ID, openssl, recipient
 
 EST = "/.well-known/est"
 MULTIPART, SERVER_KEY, CERTS_ONLY, PKCS8, CERT = 62, 280, 281, 284, 287
-SECRET, SECRET_ID = "000102030405060708090a0b0c0d0e0f", "6b656b2d37"
-SECRET_256 = SECRET + SECRET
 CAPABILITIES = "1.2.840.113549.1.9.15"
 DECRYPT_ID = "1.2.840.113549.1.9.16.2.37"
 ASYMMETRIC_ID = "1.2.840.113549.1.9.16.2.54"
@@ -25,26 +24,12 @@ RSA_OAEP, ECDH_SHA256 = "1.2.840.113549.1.1.7", "1.3.132.1.11.1"
 SIGNED_DATA = pki.oid("1.2.840.113549.1.7.2")
 
 
-def openssl(*arguments):
-    done = harness.run("openssl", *arguments)
-    assert done.status == 0, (arguments, done)
-    return done.out
-
-
 def capabilities(*oids):
     return pki.attribute(CAPABILITIES, pki.tlv(0x30, *(pki.tlv(0x30, pki.oid(o)) for o in oids)))
 
 
 def identifier(kind, value):
     return pki.attribute(kind, pki.tlv(0x04, value))
-
-
-def recipient(site, name, *newkey):
-    """A self-signed certificate that keys may be sealed for: (certificate, key) as PEM files."""
-    cert, key = site.dir / f"{name}.pem", site.dir / f"{name}.key"
-    openssl("req", "-x509", "-nodes", "-newkey", *newkey, "-keyout", key, "-out", cert, "-subj",
-            f"/CN={name}", "-days", "9")
-    return cert, key
 
 
 class ServerKeys(harness.ClassSite):
@@ -275,99 +260,6 @@ class ServerKeys(harness.ClassSite):
         self.assertIn("gateway-1-traceless", log)
         for trace in (secret.hex(), secret.hex().upper(), lines[0].decode(), SECRET):
             self.assertNotIn(trace, log)
-
-
-class Daemon(harness.TestCase):
-    """estcd, whose keys the registrar makes."""
-
-    def setUp(self):
-        self.s = self.site()
-        self.s.init_registrar("--device", "gateway-1")
-        self.s.set_registrar("server_keys", True)
-
-    def seal(self, name, text):
-        file = self.s.dir / name
-        file.write_text(text)
-        file.chmod(0o600)
-        return str(file)
-
-    def start(self, *identities):
-        self.s.start_registrar()
-        self.s.write_config(identities)
-        self.s.start_daemon()
-
-    def operations(self):
-        with sqlite3.connect(f"file:{self.s.ledger()}?mode=ro", uri=True) as db:
-            return [op for op, in db.execute("SELECT op FROM certificates ORDER BY rowid")]
-
-    def test_k01_k17_enrols_and_renews(self):
-        self.start(self.s.identity("gw", key={"origin": "server"}))
-        first = self.s.wait_state("gw", "valid")["certificate"]
-        self.s.assert_consistent("gw")
-        key = self.s.current("gw").resolve() / "key.pem"
-        self.assertEqual(key.stat().st_mode & 0o777, 0o600)
-        self.assertFalse((self.s.state / "identities/gw/pending").exists())
-        self.assertNotIn("implicit anchors", self.s.daemon.log(), "/crts came first")
-        done = self.s.estc("renew", "gw", "--force")
-        self.assertEqual(done.status, harness.DONE, done)
-        second = self.s.show("gw")["certificate"]
-        self.s.assert_consistent("gw")
-        self.assertNotEqual(first["serial"], second["serial"])
-        self.assertEqual(first["subject"], second["subject"])
-        self.assertNotEqual(key.read_bytes(),
-                            (self.s.current("gw").resolve() / "key.pem").read_bytes())
-        self.assertEqual(self.operations(), ["skg", "skg"])
-        self.assertIn("CN=gateway-1-gw) for 'CN=gateway-1-gw'", self.s.registrar.log(),
-                      "the certificate authenticated its own renewal")
-        for log in self.s.daemon.log(), self.s.registrar.log():
-            self.assertNotIn("PRIVATE KEY", log)
-
-    def test_k07_k12_k13_k14_sealed_on_its_way(self):
-        cert, key = recipient(self.s, "gw", "ec", "-pkeyopt", "ec_paramgen_curve:P-384")
-        self.s.set_registrar("seal_certificates", str(cert))
-        self.s.set_registrar("seal_secrets", self.seal(
-            "known-secrets", f"{SECRET_ID} {SECRET}\n{SECRET_ID}39 {SECRET_256}\n"))
-        device = self.seal("device", cert.read_text() + key.read_text())
-        self.start(
-            self.s.identity("secret", key_type="p384", key={
-                "origin": "server", "decrypt": self.seal("s", f"{SECRET_ID}39 {SECRET_256}\n")}),
-            self.s.identity("cert", key={"origin": "server", "decrypt": device}))
-        for name in "secret", "cert":
-            self.s.wait_state(name, "valid")
-            self.s.assert_consistent(name)
-        self.assertEqual(self.s.show("secret")["certificate"]["key_type"], "p384")
-
-    def test_k11_no_bare_key_instead_of_a_sealed_one(self):
-        self.start(self.s.identity("gw", key={
-            "origin": "server", "decrypt": self.seal("s", f"{SECRET_ID} {SECRET}\n")}))
-        shown = self.s.wait_state("gw", "failing")
-        self.assertEqual(shown["last_result"], "rejected")
-        self.assertEqual(self.operations(), [])
-        self.assertFalse(self.s.current("gw").exists())
-
-    def test_k13_another_secret_of_the_same_name(self):
-        self.s.set_registrar("seal_secrets", self.seal("r", f"{SECRET_ID} {SECRET[::-1]}\n"))
-        self.start(self.s.identity("gw", key={
-            "origin": "server", "decrypt": self.seal("s", f"{SECRET_ID} {SECRET}\n")}))
-        shown = self.s.wait_state("gw", "config", "failing")
-        self.assertIn("does not open it", shown["last_error"])
-        self.assertFalse(self.s.current("gw").exists())
-
-    def test_d03_d06_a_key_that_waits_for_approval(self):
-        """What is pending is the throw-away key; the key comes when somebody has approved."""
-        conf = self.s.site / "est-registrar.conf"
-        conf.write_text(conf.read_text().replace(
-            'name = "devices";', 'name = "devices";\n approval = "manual"; retry_after = "1s";'))
-        self.start(self.s.identity("gw", key={"origin": "server"}))
-        self.s.wait_state("gw", "pending")
-        pending = (self.s.state / "identities/gw/pending/key.pem").read_bytes()
-        done = harness.run(harness.ESTC, "registrar", "approve", "1", "--registrar-socket",
-                           self.s.site / "control")
-        self.assertEqual(done.status, 0, done)
-        self.s.wait_state("gw", "valid", timeout=60)
-        self.s.assert_consistent("gw")
-        self.assertNotEqual(pending, (self.s.current("gw") / "key.pem").read_bytes())
-        self.assertEqual(self.operations(), ["skg"])
 
 
 class Off(harness.TestCase):
