@@ -11,10 +11,10 @@ import coap
 import harness
 import pki
 import rogue_client
+from coap import CERT, CERTS_ONLY, MULTIPART, PKCS8, SERVER_KEY
 from keyparts import SECRET, SECRET_256, SECRET_ID, openssl, recipient
 
 EST = "/.well-known/est"
-MULTIPART, SERVER_KEY, CERTS_ONLY, PKCS8, CERT = 62, 280, 281, 284, 287
 CAPABILITIES = "1.2.840.113549.1.9.15"
 DECRYPT_ID = "1.2.840.113549.1.9.16.2.37"
 ASYMMETRIC_ID = "1.2.840.113549.1.9.16.2.54"

@@ -1,9 +1,16 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""estcd, whose keys est-registrar makes."""
+"""Keys that est-registrar makes: how estcd gets them, and how they wait for approval."""
 import sqlite3
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import pkcs7
+
+import coap
 import harness
+import pki
+import rogue_client
+import waiting
 from keyparts import SECRET, SECRET_256, SECRET_ID, recipient
 
 
@@ -98,6 +105,50 @@ class Daemon(harness.TestCase):
         self.s.assert_consistent("gw")
         self.assertNotEqual(pending, (self.s.current("gw") / "key.pem").read_bytes())
         self.assertEqual(self.operations(), ["skg"])
+
+
+class Approval(waiting.WaitingCase):
+    """Keys that somebody has to approve, asked for by a client that is not ours."""
+
+    def setUp(self):
+        super().setUp()
+        self.s.registrar.stop()
+        self.s.set_registrar("server_keys", True)
+        self.s.start_registrar()
+        self.request = pki.request(pki.new_key(), "gateway-1")
+
+    def ask(self):
+        """The parts of the answer; None while it waits."""
+        with self.client() as client:
+            code, body, last = client.request(coap.POST, f"{waiting.EST}/skg", self.request,
+                                              coap.PKCS10)
+        if code == 503:
+            self.assertEqual((last.number(coap.MAX_AGE), self.issued()), (2, []))
+            return None
+        self.assertEqual(code, 204, body)
+        return coap.multipart(body)
+
+    def test_d03_d06_k17_one_approval_one_key(self):
+        self.assertIsNone(self.ask())
+        self.restart_registrar()
+        self.assertIsNone(self.ask())
+        shown, = self.requests()
+        self.assertEqual((shown["id"], shown["op"]), (1, "skg"))
+        self.decide("approve", 1)
+        self.restart_registrar()
+        found = self.ask()
+        key = serialization.load_der_private_key(found[coap.PKCS8], None)
+        cert, = pkcs7.load_der_pkcs7_certificates(found[coap.CERTS_ONLY])
+        self.assertEqual(cert.public_key().public_numbers(), key.public_key().public_numbers())
+        self.assertEqual(self.requests(), [])
+        # The holder shows that it has it: whoever asks the same again waits for another approval.
+        with rogue_client.Client(self.s.port, key, [cert]) as client:
+            self.assertEqual(client.request(coap.GET, f"{waiting.EST}/crts")[0], 205)
+        with self.client() as client:
+            code, _, _ = client.request(coap.POST, f"{waiting.EST}/skg", self.request, coap.PKCS10)
+        self.assertEqual(code, 503)
+        self.assertEqual([r["id"] for r in self.requests()], [2])
+        self.assertEqual(len(self.issued()), 1)
 
 
 if __name__ == "__main__":
