@@ -11,7 +11,10 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
+
+#include <systemd/sd-daemon.h>
 
 void service_begin(void) {
     int fd = open("/dev/null", O_RDWR);
@@ -84,6 +87,20 @@ int service_config_read(const struct service *service, int rc, struct conf_error
     if (rc == -ENOMEM)
         fprintf(stderr, "%s: out of memory\n", service->name);
     return rc == 0 ? EXIT_DONE : rc == ESTC_E_CONFIG ? EXIT_CONFIG_TEXT : EXIT_FAILED;
+}
+
+int service_listening(int *fd, struct estc_error *err) {
+    int n = sd_listen_fds(true);
+    if (n < 0)
+        return estc_error_set(err, n, "descriptors from systemd: %s", strerror(-n));
+    if (n > 1)
+        return estc_error_set(
+            err, -EINVAL,
+            "systemd has passed %d sockets, where there is only one to listen on: "
+            "leave one ListenStream= in the .socket unit",
+            n);
+    *fd = n == 1 ? SD_LISTEN_FDS_START : -1;
+    return 0;
 }
 
 int service_watch(sd_event *event, sd_event_signal_handler_t on_hup, void *arg) {

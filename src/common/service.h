@@ -46,6 +46,10 @@ bool service_options(const struct service *service, int argc, char **argv,
  * clears the errors; the exit code, EXIT_DONE for 0. */
 int service_config_read(const struct service *service, int rc, struct conf_errors *errors);
 
+/* The listening socket that systemd has passed (a .socket unit), -1 when there is none; ours from
+ * then on. More than one is -EINVAL, since nobody could say which is meant. */
+int service_listening(int *fd, struct estc_error *err);
+
 /* SIGTERM and SIGINT end the loop, SIGHUP is on_hup's, SIGCHLD is blocked so that the loop can
  * watch children; a watchdog that systemd asks for is fed. 0 or negative errno. */
 int service_watch(sd_event *event, sd_event_signal_handler_t on_hup, void *arg);

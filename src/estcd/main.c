@@ -6,8 +6,8 @@
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
-#include "base/cleanup.h"
 #include "agent/config.h"
+#include "base/cleanup.h"
 #include "common/exitcode.h"
 #include "common/journal.h"
 #include "common/service.h"
@@ -67,8 +67,10 @@ static int run(const char *path, struct config *config) {
         journal_error("cannot make an event loop: %s", strerror(-rc));
         return EXIT_FAILED;
     }
-    int fd = sd_listen_fds(1) == 1 ? SD_LISTEN_FDS_START : -1;
+    int fd = -1;
     rc = manager_new(event, path, config, &manager, &err);
+    if (!rc)
+        rc = service_listening(&fd, &err);
     if (!rc)
         rc = control_new(event, manager, fd, &control, &err);
     if (rc) {

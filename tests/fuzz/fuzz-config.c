@@ -5,8 +5,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "common/conf.h"
 #include "agent/config.h"
+#include "common/conf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
     char path[64];

@@ -60,11 +60,14 @@ def since(begun):
 
 def write_config(identities, **settings):
     """estcd.conf with these identities: {id: settings}."""
-    top = {"log_level": "debug", **settings, "identities": [
+    top = {"log_level": "debug", **settings}
+    listed = [
         {"id": name, "url": "coaps://localhost", "trust": "/etc/estcd/trust.pem",
          "subject": f"CN=gateway-1-{name}",
          "birth": {"certificate": f"{BIRTH}/cert.pem", "key": f"{BIRTH}/key.pem"}, **more}
-        for name, more in identities.items()]}
+        for name, more in identities.items()]
+    if listed:
+        top["identities"] = listed
     CONF.parent.mkdir(exist_ok=True)
     CONF.write_text(harness.libconfig_file(top))
 

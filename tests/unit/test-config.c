@@ -6,9 +6,9 @@
 
 #include <estc/log.h>
 
+#include "agent/config.h"
 #include "common/journal.h"
 #include "est/wishes.h"
-#include "agent/config.h"
 
 static struct config *load(struct conf_place *c, const char *text) {
     struct config *config = NULL;

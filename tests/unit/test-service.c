@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/service.h"
@@ -73,12 +75,41 @@ static void closed_streams_are_filled(void **state) {
     }
 }
 
+static void say_passed(const char *n) {
+    char pid[32];
+    snprintf(pid, sizeof(pid), "%d", (int)getpid());
+    setenv("LISTEN_PID", pid, 1);
+    setenv("LISTEN_FDS", n, 1);
+}
+
+static void one_socket_is_taken_from_systemd(void **state) {
+    (void)state;
+    struct estc_error err = {0};
+    int fd = -2;
+    assert_int_equal(service_listening(&fd, &err), 0);
+    assert_int_equal(fd, -1);
+    int held[2];
+    for (int i = 0; i < 2; i++)
+        held[i] = dup2(STDERR_FILENO, 3 + i);
+    say_passed("1");
+    assert_int_equal(service_listening(&fd, &err), 0);
+    assert_int_equal(fd, 3);
+    assert_null(getenv("LISTEN_FDS"));
+    say_passed("2");
+    assert_int_equal(service_listening(&fd, &err), -EINVAL);
+    assert_int_equal(fd, 3);
+    assert_non_null(strstr(err.text, "leave one ListenStream="));
+    for (int i = 0; i < 2; i++)
+        close(held[i]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_command_line_is_read),
         cmocka_unit_test(what_is_no_option_is_bad_usage),
         cmocka_unit_test(errors_of_the_configuration_decide_the_exit_code),
         cmocka_unit_test(closed_streams_are_filled),
+        cmocka_unit_test(one_socket_is_taken_from_systemd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
