@@ -38,8 +38,7 @@ static const struct option_info {
     {"no-legend", NULL, OPTION_FLAG, offsetof(struct cli, no_legend), FOR_LIST | FOR_DISCOVER,
      "leave out the headings and the last line"},
     {"registrar-socket", "PATH", OPTION_TEXT, offsetof(struct cli, registrar_socket), FOR_REGISTRAR,
-     "control socket of est-registrar (default: $ESTC_REGISTRAR_SOCKET, or " CLI_REGISTRAR_SOCKET
-     ")"},
+     "control socket of est-registrar (or $ESTC_REGISTRAR_SOCKET)"},
     {"all", NULL, OPTION_FLAG, offsetof(struct cli, all), FOR_REGISTRAR,
      "with pending: what is decided, too"},
     {"reason", "TEXT", OPTION_TEXT, offsetof(struct cli, reason), FOR_REGISTRAR,
@@ -81,7 +80,7 @@ static const struct command commands[] = {
      "make estcd read its configuration again, and wait until it is in force"},
     {"events", "", 0, 0, 0, false, command_events, "print what happens, as it happens"},
     {"registrar", "WHAT [ID]", 1, 2, FOR_REGISTRAR | FOR_LIST, true, command_registrar,
-     "pending, show, approve, reject: what waits for approval at est-registrar"},
+     "what waits for approval at est-registrar: pending, show, approve, reject"},
     {"version", "", 0, 0, 0, false, command_version,
      "print the versions of estc and of the daemon"},
 };
@@ -266,17 +265,27 @@ static void help_commands(FILE *out) {
                 commands[i].help);
 }
 
-/* Options that every command has, or those of one command alone. */
-static void help_options(FILE *out, unsigned for_whom) {
+/* "--socket PATH"; how long it is. */
+static int option_words(const struct option_info *option, char words[64]) {
+    return snprintf(words, 64, "%s--%s%s%s", strcmp(option->name, "help") == 0 ? "-h, " : "",
+                    option->name, option->value ? " " : "", option->value ? option->value : "");
+}
+
+/* Those of one command, and then those that every command has. */
+static void help_options(FILE *out, unsigned knows) {
+    const unsigned groups[] = {knows, FOR_ALL};
+    char words[64];
+    int width = 0;
     for (size_t i = 0; i < N_OPTIONS; i++) {
-        if (!(options[i].for_whom & for_whom))
-            continue;
-        char words[64];
-        snprintf(words, sizeof(words), "%s--%s%s%s",
-                 strcmp(options[i].name, "help") == 0 ? "-h, " : "", options[i].name,
-                 options[i].value ? " " : "", options[i].value ? options[i].value : "");
-        fprintf(out, "  %-20s  %s\n", words, options[i].help);
+        int len = options[i].for_whom & (knows | FOR_ALL) ? option_words(&options[i], words) : 0;
+        width = len > width ? len : width;
     }
+    for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++)
+        for (size_t i = 0; i < N_OPTIONS; i++)
+            if (options[i].for_whom & groups[g]) {
+                option_words(&options[i], words);
+                fprintf(out, "  %-*s  %s\n", width, words, options[i].help);
+            }
 }
 
 static void help_exit_codes(FILE *out) {
@@ -301,7 +310,6 @@ void args_help(const struct cli *cli, FILE *out) {
                 *command->arguments ? " " : "", command->arguments, command->help[0] - 'a' + 'A',
                 command->help + 1);
         help_options(out, command->knows);
-        help_options(out, FOR_ALL);
         return;
     }
     fputs("Usage: estc [OPTION]... COMMAND [ID]...\n\n"
@@ -309,7 +317,7 @@ void args_help(const struct cli *cli, FILE *out) {
           out);
     help_commands(out);
     fputs("\nOptions:\n", out);
-    help_options(out, FOR_ALL);
+    help_options(out, 0);
     fputs("\nMore options: estc COMMAND --help\n", out);
     help_exit_codes(out);
     fputs("\nSee estc(1), estcd(8).\n", out);
