@@ -136,7 +136,7 @@ static void session_remember(struct session *s) {
 
 static void session_set_up(struct session *s) {
     session_remember(s);
-    session_set_sizes(s, dtls_handshake(s->dtls)->datagram_now);
+    session_set_sizes(s, handshake_datagram(coap_session_get_tls(s->coap, NULL)));
     coap_session_set_max_retransmit(s->coap, COAP_DEFAULT_MAX_RETRANSMIT);
     coap_session_set_ack_timeout(s->coap, (coap_fixed_point_t){(uint16_t)s->ack_timeout, 0});
 }
@@ -187,8 +187,9 @@ static int session_start(struct session *s, const coap_address_t *peer, struct e
 /* Why a handshake ended without a connection. */
 static int session_explain(struct session *s, bool *refused, struct estc_error *err) {
     const struct verdict *v = dtls_verdict(s->dtls);
+    const struct handshake *h = dtls_handshake(s->dtls);
     int64_t took = clock_boot_ms() - s->began;
-    bool ended = s->state == SESSION_LOST && !handshake_is_silent(dtls_handshake(s->dtls));
+    bool ended = s->state == SESSION_LOST && !handshake_is_silent(h);
     if (verdict_is_final(v)) {
         struct verdict_view view = {.host = s->host, .allow_rsa = s->allow_rsa, .now = s->now};
         if (view.now == 0)
@@ -197,7 +198,7 @@ static int session_explain(struct session *s, bool *refused, struct estc_error *
         estc_error_prefix(err, "%s", s->name);
         return rc;
     }
-    if (v->heard && ended)
+    if (h->heard && ended)
         return estc_error_set(err, ESTC_E_UNREACHABLE,
                               "%s: closed the connection during the handshake; see its log",
                               s->name);
@@ -208,8 +209,8 @@ static int session_explain(struct session *s, bool *refused, struct estc_error *
                               "that the server runs, and the port",
                               s->name);
     }
-    int code = handshake_is_silent(dtls_handshake(s->dtls)) ? ESTC_E_UNREACHABLE : ESTC_E_TIMEOUT;
-    if (v->heard)
+    int code = handshake_is_silent(h) ? ESTC_E_UNREACHABLE : ESTC_E_TIMEOUT;
+    if (h->heard)
         return estc_error_set(err, code,
                               "%s: the handshake began, but did not end within %lld s; large "
                               "datagrams may get lost on the way",

@@ -4,16 +4,18 @@
  * section 11). A flight that stays unanswered twice may have been too large for the way, so its
  * third repetition is cut into smaller fragments, and the fourth into the smallest that OpenSSL
  * makes. What has once been cut small stays small for the rest of the handshake. Decides nothing
- * else, and owns nothing.
+ * else, and owns what goes with each SSL.
  *
- * The info callback is where one meets each SSL before its first message: libcoap makes, configures
- * and starts it in one call.
+ * The info callback is where one meets each SSL before its first message, because libcoap makes,
+ * configures and starts it in one call; and then before each further message. The message callback
+ * tells of the records that are put into a datagram, and whether anything was heard at all.
  */
 #include "coap/handshake.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <openssl/bio.h>
 
@@ -28,90 +30,168 @@ static const size_t handshake_smaller[] = {548, HANDSHAKE_DATAGRAM_MIN};
 #define HANDSHAKE_TAG 16
 #define HANDSHAKE_CCM8_ID 0xc0ae
 
+/* What OpenSSL is told that a packet carries besides. It cuts nothing for packets below 256 bytes,
+ * and handshake_fit() takes one from the smallest datagram. */
+#define HANDSHAKE_OVERHEAD (256 - HANDSHAKE_DATAGRAM_MIN + 1)
+
+/* Headers of a record and of a handshake message in it. */
+#define HANDSHAKE_RECORD_HEADER 13
+#define HANDSHAKE_MESSAGE_HEADER 12
+
+/* One handshake. */
+struct flight {
+    unsigned silent; /* how often the last flight has waited in vain */
+    size_t datagram; /* smaller after silence */
+    size_t pending;  /* bytes of a datagram that OpenSSL has not sent yet */
+    int refused;     /* what begin returned */
+};
+
 /* Slots are process-wide by OpenSSL's design: numbers, set once. One leads from an SSL_CTX to its
- * struct handshake, the other holds an SSL's count of repetitions in the pointer itself. */
+ * struct handshake, the other from an SSL to its struct flight, which it owns. */
 static pthread_once_t handshake_slots_once = PTHREAD_ONCE_INIT;
-static int handshake_slot = -1, handshake_count_slot = -1;
+static int handshake_slot = -1, handshake_flight_slot = -1;
+
+static void handshake_on_free(void *parent, void *flight, CRYPTO_EX_DATA *ad, int idx, long argl,
+                              void *argp) {
+    (void)parent, (void)ad, (void)idx, (void)argl, (void)argp;
+    free(flight);
+}
 
 static void handshake_slots_make(void) {
     handshake_slot = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-    handshake_count_slot = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+    handshake_flight_slot = SSL_get_ex_new_index(0, NULL, NULL, NULL, handshake_on_free);
 }
 
 static struct handshake *handshake_of(const SSL *ssl) {
     return SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), handshake_slot);
 }
 
-static void handshake_shrink(SSL *ssl, struct handshake *h, unsigned silent) {
-    if (silent <= HANDSHAKE_SILENCE_AT_SIZE)
+static struct flight *handshake_flight(const SSL *ssl) {
+    return SSL_get_ex_data(ssl, handshake_flight_slot);
+}
+
+/* As a size of packets, because SSL_set_mtu() knows nothing of what else is in them and ends at 208
+ * bytes. */
+static void handshake_set_size(SSL *ssl, size_t datagram) {
+    DTLS_set_link_mtu(ssl, (long)datagram + HANDSHAKE_OVERHEAD);
+}
+
+static void handshake_shrink(SSL *ssl, struct flight *f) {
+    if (f->silent <= HANDSHAKE_SILENCE_AT_SIZE)
         return;
     size_t last = sizeof(handshake_smaller) / sizeof(handshake_smaller[0]) - 1;
-    size_t step = silent - HANDSHAKE_SILENCE_AT_SIZE - 1;
+    size_t step = f->silent - HANDSHAKE_SILENCE_AT_SIZE - 1;
     size_t size = handshake_smaller[step < last ? step : last];
-    if (size >= h->datagram_now)
+    if (size >= f->datagram)
         return;
-    h->datagram_now = size;
-    SSL_set_mtu(ssl, (long)size);
+    f->datagram = size;
+    handshake_set_size(ssl, size);
 }
 
 /* OpenSSL asks with 0 when a new flight is out, and with the last wait when that has passed. */
 static unsigned handshake_on_timer(SSL *ssl, unsigned waited_us) {
     struct handshake *h = handshake_of(ssl);
-    uintptr_t silent = 0;
+    struct flight *f = handshake_flight(ssl);
     unsigned next = h->first_s * HANDSHAKE_MICROSECONDS;
+    f->silent = waited_us > 0 ? f->silent + 1 : 0;
     if (waited_us > 0) {
-        silent = (uintptr_t)SSL_get_ex_data(ssl, handshake_count_slot) + 1;
         next = waited_us < HANDSHAKE_TIMEOUT_MAX_US / 2 ? waited_us * 2 : HANDSHAKE_TIMEOUT_MAX_US;
-        handshake_shrink(ssl, h, (unsigned)silent);
+        handshake_shrink(ssl, f);
     }
-    h->silent = (unsigned)silent;
-    SSL_set_ex_data(ssl, handshake_count_slot, (void *)silent);
+    h->silent = f->silent;
     return next;
 }
 
-/* libcoap's BIO does not say what a datagram carries besides its payload, without which OpenSSL's
- * smallest fragment would be one of 256 bytes. */
+/* libcoap's BIO does not say what a datagram carries besides its payload; we do. */
 static long handshake_on_bio(BIO *bio, int operation, const char *data, size_t len, int command,
                              long number, int result, size_t *processed) {
-    (void)data, (void)len, (void)number, (void)processed;
+    (void)data, (void)number, (void)processed;
     if (operation == (BIO_CB_CTRL | BIO_CB_RETURN) && command == BIO_CTRL_DGRAM_GET_MTU_OVERHEAD)
-        return HANDSHAKE_HEADERS_IPV6;
-    const struct handshake *h = (const void *)BIO_get_callback_arg(bio);
-    return operation == BIO_CB_WRITE && h->refused ? -1 : result;
+        return HANDSHAKE_OVERHEAD;
+    if (operation != BIO_CB_WRITE)
+        return result;
+    struct flight *f = (void *)BIO_get_callback_arg(bio);
+    if (!f || f->refused)
+        return -1;
+    f->pending -= len < f->pending ? len : f->pending;
+    return result;
+}
+
+/* Counts what OpenSSL puts into a datagram: it tells of the header of each record. */
+static void handshake_on_message(int write_p, int version, int type, const void *data, size_t len,
+                                 SSL *ssl, void *arg) {
+    (void)version;
+    struct handshake *h = arg;
+    struct flight *f = handshake_flight(ssl);
+    const unsigned char *header = data;
+    if (!write_p && (type == SSL3_RT_HANDSHAKE || type == SSL3_RT_ALERT))
+        h->heard = true;
+    if (write_p && type == SSL3_RT_HEADER && len == HANDSHAKE_RECORD_HEADER && f)
+        f->pending += len + (size_t)(header[11] << 8 | header[12]);
+}
+
+/* OpenSSL fills a datagram to the last byte. That only one byte of a message follows its header is
+ * allowed, but GnuTLS (3.7.9) takes a message that begins so for an empty one, and the handshake
+ * fails. With a byte less of room the message begins in the next datagram. When a flight is sent
+ * again, each message has a datagram of its own. */
+static void handshake_fit(SSL *ssl, const struct flight *f) {
+    bool single =
+        f->pending + HANDSHAKE_RECORD_HEADER + HANDSHAKE_MESSAGE_HEADER + 1 == f->datagram;
+    handshake_set_size(ssl, single ? f->datagram - 1 : f->datagram);
 }
 
 static void handshake_begin(SSL *ssl, struct handshake *h) {
-    h->datagram_now = h->datagram;
-    h->silent = 0;
-    h->refused = h->begin ? h->begin(ssl, h->arg) : 0;
+    struct flight *f = handshake_flight(ssl);
+    if (!f && (f = calloc(1, sizeof(*f))) && !SSL_set_ex_data(ssl, handshake_flight_slot, f)) {
+        free(f);
+        f = NULL;
+    }
     BIO *bio = SSL_get_wbio(ssl);
-    BIO_set_callback_arg(bio, (char *)h);
+    BIO_set_callback_arg(bio, (char *)f);
     BIO_set_callback_ex(bio, handshake_on_bio);
+    h->silent = 0;
+    h->heard = false;
+    if (!f)
+        return; /* nothing is sent then */
+    *f = (struct flight){
+        .datagram = h->datagram,
+        .refused = h->begin ? h->begin(ssl, h->arg) : 0,
+    };
     DTLS_set_timer_cb(ssl, handshake_on_timer);
-    SSL_set_mtu(ssl, (long)h->datagram);
+    handshake_set_size(ssl, f->datagram);
 }
 
 static void handshake_on_info(const SSL *ssl, int where, int ret) {
     struct handshake *h = handshake_of(ssl);
+    const struct flight *f = handshake_flight(ssl);
     /* The callback's argument is const because most only look; the SSL is not. */
     if (where == SSL_CB_HANDSHAKE_START)
         handshake_begin((SSL *)(uintptr_t)ssl, h);
+    else if ((where & SSL_CB_LOOP) && f)
+        handshake_fit((SSL *)(uintptr_t)ssl, f); /* the next message comes */
     if (h->next_info)
         h->next_info(ssl, where, ret);
 }
 
 int handshake_watch(SSL_CTX *ctx, struct handshake *h) {
     pthread_once(&handshake_slots_once, handshake_slots_make);
-    if (handshake_slot < 0 || handshake_count_slot < 0 ||
+    if (handshake_slot < 0 || handshake_flight_slot < 0 ||
         !SSL_CTX_set_ex_data(ctx, handshake_slot, h))
         return -ENOMEM;
     h->next_info = SSL_CTX_get_info_callback(ctx);
     SSL_CTX_set_info_callback(ctx, handshake_on_info);
+    SSL_CTX_set_msg_callback(ctx, handshake_on_message);
+    SSL_CTX_set_msg_callback_arg(ctx, h);
     return 0;
 }
 
 bool handshake_is_silent(const struct handshake *h) {
     return h->silent > HANDSHAKE_RETRANSMISSIONS;
+}
+
+size_t handshake_datagram(const SSL *ssl) {
+    const struct flight *f = ssl ? handshake_flight(ssl) : NULL;
+    return f ? f->datagram : 0;
 }
 
 size_t handshake_room(const SSL *ssl, size_t datagram) {

@@ -21,22 +21,24 @@ struct handshake {
     unsigned first_s; /* until a flight is sent again; doubles up to 60 s (RFC 7925 section 11) */
     size_t datagram;  /* largest payload of UDP to begin with */
     /* What the last handshake came to; of use where there is one at a time. */
-    size_t datagram_now; /* smaller after silence */
-    unsigned silent;     /* how often the last flight has waited in vain */
+    unsigned silent; /* how often the last flight has waited in vain */
+    bool heard;      /* the peer sent anything that was DTLS */
     void (*next_info)(const SSL *ssl, int where, int ret); /* chained */
     /* Called before the first message, with the SSL ready but for it; may be NULL. Unless it
      * returns 0 nothing is sent, and the handshake fails. */
     int (*begin)(SSL *ssl, void *arg);
     void *arg;
-    int refused; /* what begin returned */
 };
 
 /* Has every handshake of ctx go as h says, which must outlive ctx. An info callback that is there
- * already is still called. 0 or -ENOMEM. */
+ * already is still called; the message callback is ours. 0 or -ENOMEM. */
 int handshake_watch(SSL_CTX *ctx, struct handshake *h);
 
 /* True when a flight has been sent often enough. */
 bool handshake_is_silent(const struct handshake *h);
+
+/* The size of datagram that a handshake has come down to; 0 when it has not begun. */
+size_t handshake_datagram(const SSL *ssl);
 
 /* Bytes of a CoAP message that fit a datagram of this size on this connection. */
 size_t handshake_room(const SSL *ssl, size_t datagram);

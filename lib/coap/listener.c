@@ -157,8 +157,8 @@ static void listener_answer(struct estc_listener *l, struct peer *peer, const co
 
 /* Bytes of payload that fit a datagram to this client. */
 static size_t listener_room(coap_session_t *session) {
-    const struct estc_listener *l = listener_of(session);
-    size_t room = handshake_room(coap_session_get_tls(session, NULL), l->datagram);
+    const SSL *ssl = coap_session_get_tls(session, NULL);
+    size_t room = handshake_room(ssl, handshake_datagram(ssl));
     size_t most = coap_session_max_pdu_size(session) + LISTENER_COAP_HEADER;
     room = room < most ? room : most;
     return room > LISTENER_OPTIONS_MAX ? room - LISTENER_OPTIONS_MAX : 0;
@@ -206,11 +206,13 @@ static void listener_set_limits(coap_context_t *coap, const struct estc_listener
 static int listener_open(struct estc_listener *l, const struct estc_listener_options *o,
                          struct estc_error *err) {
     coap_address_t address;
+    unsigned mtu = o->mtu ? o->mtu : LISTENER_MTU_DEFAULT;
     struct dtls_config config = {
         .credentials = &o->credentials,
         .judge = {.implicit_trust = o->client_trust, .may_have_expired = o->expired_trust},
         .timeout = o->dtls_timeout,
-        .datagram = l->datagram,
+        /* Clients of both kinds come to one socket. */
+        .datagram = (mtu > LISTENER_MTU_MIN ? mtu : LISTENER_MTU_MIN) - HANDSHAKE_HEADERS_IPV6,
     };
     int r = endpoint_address(o->address, o->port ? o->port : ESTC_DEFAULT_PORT, &address, err);
     if (!r)
@@ -243,9 +245,6 @@ int estc_listener_new(const struct estc_listener_options *options, struct estc_l
                         ? l->max_body * LISTENER_BODIES_LEAST
                         : LISTENER_BODIES;
     l->max_waiting = options->max_waiting ? options->max_waiting : LISTENER_WAITING_DEFAULT;
-    /* Clients of both kinds come to one socket. */
-    unsigned mtu = options->mtu ? options->mtu : LISTENER_MTU_DEFAULT;
-    l->datagram = (mtu > LISTENER_MTU_MIN ? mtu : LISTENER_MTU_MIN) - HANDSHAKE_HEADERS_IPV6;
     l->answer = options->answer;
     l->arg = options->arg;
     int r = listener_open(l, options, err);

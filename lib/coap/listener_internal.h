@@ -15,7 +15,7 @@ struct estc_listener {
     struct resume *resume;
     struct peer *peers;
     struct transfer_budget bodies; /* on their way up */
-    size_t max_body, datagram;
+    size_t max_body;
     uint16_t port;
     estc_answer_fn answer;
     void *arg;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Watches handshakes and explains how they failed. It hooks three callbacks of an SSL_CTX: the
- * certificate verification (to keep the certificate at fault, which is gone afterwards), the info
- * callback (alerts both ways) and the message callback (whether anything was heard at all). It
- * decides nothing: what judge.c decides is passed on unchanged.
+ * Watches handshakes and explains how they failed. It hooks two callbacks of an SSL_CTX: the
+ * certificate verification (to keep the certificate at fault, which is gone afterwards) and the
+ * info callback (alerts both ways). It decides nothing: what judge.c decides is passed on
+ * unchanged.
  */
 #include "coap/verdict.h"
 
@@ -81,14 +81,6 @@ static void verdict_on_info(const SSL *ssl, int where, int ret) {
         v->next_info(ssl, where, ret);
 }
 
-static void verdict_on_message(int write_p, int version, int content_type, const void *data,
-                               size_t len, SSL *ssl, void *arg) {
-    (void)version, (void)data, (void)len, (void)ssl;
-    struct verdict *v = arg;
-    if (!write_p && (content_type == SSL3_RT_HANDSHAKE || content_type == SSL3_RT_ALERT))
-        v->heard = true;
-}
-
 int verdict_watch(SSL_CTX *ctx, struct verdict *v, struct judge *judge) {
     pthread_once(&verdict_slot_once, verdict_slot_make);
     if (verdict_slot < 0 || !SSL_CTX_set_ex_data(ctx, verdict_slot, v))
@@ -97,8 +89,6 @@ int verdict_watch(SSL_CTX *ctx, struct verdict *v, struct judge *judge) {
     v->next_info = SSL_CTX_get_info_callback(ctx);
     SSL_CTX_set_info_callback(ctx, verdict_on_info);
     SSL_CTX_set_cert_verify_callback(ctx, verdict_on_verify, v);
-    SSL_CTX_set_msg_callback(ctx, verdict_on_message);
-    SSL_CTX_set_msg_callback_arg(ctx, v);
     return 0;
 }
 

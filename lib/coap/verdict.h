@@ -12,7 +12,6 @@
 #include "coap/judge.h"
 
 struct verdict {
-    bool heard;         /* the peer sent anything that was DTLS */
     int alert_received; /* fatal ones; -1: none */
     int alert_sent;
     int verify_error;                                      /* X509_V_ERR_*; X509_V_OK */
