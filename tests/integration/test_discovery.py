@@ -6,7 +6,6 @@ follow; answers to `estc discover` that no honest server gives."""
 import itertools
 import re
 import socket
-import threading
 import time
 
 import coap
@@ -416,39 +415,20 @@ class Off(harness.TestCase):
         self.assertRegex(done.err, "another program uses it")
 
 
-class Liar:
+class Liar(rogue.UdpServer):
     """Answers the questions of `estc discover` with datagrams that a function makes."""
 
     def __init__(self, play):
         self.play = play
         self.heard = []
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.socket.settimeout(0.1)
-        self.port = self.socket.getsockname()[1]
-        self.stopping = False
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
+        super().__init__()
 
-    def run(self):
-        while not self.stopping:
-            try:
-                data, address = self.socket.recvfrom(2048)
-            except (TimeoutError, ConnectionError):
-                continue
-            self.asker = address
-            message = coap.Message.decode(data)
-            self.heard.append(message)
-            for reply in (self.play(message) if message.code else ()) or ():
-                self.socket.sendto(reply if isinstance(reply, bytes) else reply.encode(), address)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stopping = True
-        self.thread.join()
-        self.socket.close()
+    def receive(self, datagram, address):
+        self.asker = address
+        message = coap.Message.decode(datagram)
+        self.heard.append(message)
+        for reply in (self.play(message) if message.code else ()) or ():
+            self.socket.sendto(reply if isinstance(reply, bytes) else reply.encode(), address)
 
 
 def says(payload, code=205, content_format=coap.LINK, kind=coap.ACK, token=None, mid=None,
