@@ -19,7 +19,7 @@ struct judge {
     bool provisional; /* everybody passes, and nothing may be believed */
     /* On a server: anchors below which a client's certificate may have expired; or NULL. */
     const struct estc_trust *may_have_expired;
-    int64_t now;          /* 0: the system clock */
+    int64_t now;          /* 0: the system clock; may be an estc_at_least() on a client */
     enum estc_voucher by; /* out: who vouched for the last one that passed */
 };
 

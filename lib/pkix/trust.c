@@ -101,10 +101,20 @@ X509_STORE *estc_trust_store_new(const struct estc_trust *trust, int64_t now,
     X509_VERIFY_PARAM_set_auth_level(param, TRUST_SECURITY_LEVEL);
     X509_VERIFY_PARAM_set_depth(param, TRUST_DEPTH_MAX);
     if (now != 0)
-        X509_VERIFY_PARAM_set_time(param, (time_t)now);
+        X509_VERIFY_PARAM_set_time(param, (time_t)(now < 0 ? -now : now));
+    if (now < 0)
+        X509_STORE_set_verify_cb(store, estc_trust_forgive_start);
     return TAKE(store);
 }
 
+int estc_trust_forgive_start(int ok, X509_STORE_CTX *ctx) {
+    if (ok || X509_STORE_CTX_get_error(ctx) != X509_V_ERR_CERT_NOT_YET_VALID)
+        return ok;
+    X509_STORE_CTX_set_error(ctx, X509_V_OK);
+    return 1;
+}
+
+/* Of a leaf alone. */
 static int forgive_age(int ok, X509_STORE_CTX *ctx) {
     if (ok || X509_STORE_CTX_get_error(ctx) != X509_V_ERR_CERT_HAS_EXPIRED ||
         X509_STORE_CTX_get_error_depth(ctx) != 0)

@@ -96,8 +96,10 @@ static char *time_detail(const ASN1_TIME *at, int64_t now) {
     int64_t seconds = 0;
     if (cert_time(at, &seconds))
         return text_format(" at a time that is no date");
-    return text_format(" %s (now: %s)", clock_text(seconds, when),
-                       clock_text(now ? now : (int64_t)time(NULL), today));
+    const char *sense = now < 0 ? "at least " : "";
+    int64_t at_now = now < 0 ? -now : now > 0 ? now : (int64_t)time(NULL);
+    return text_format(" %s (now: %s%s)", clock_text(seconds, when), sense,
+                       clock_text(at_now, today));
 }
 
 /* " (DNS:a, DNS:b)". */

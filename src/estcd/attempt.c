@@ -18,6 +18,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "common/pem.h"
+#include "timebase.h"
 
 #define ATTEMPT_LABEL(name, label, text) [name] = label,
 const char *const attempt_step_names[] = {ATTEMPT_STEPS(ATTEMPT_LABEL)};
@@ -76,14 +77,15 @@ static int run_steps(struct attempt *a, struct estc_error *err) {
 /* What becomes of the pending request after a failure; see the top of this file. */
 static int settle(struct attempt *a, int rc, struct estc_error *err) {
     if (rc == ESTC_E_PENDING) {
-        int64_t now = clock_real();
+        int64_t now = timebase_now();
         a->pending.retry_at = now + a->retry_after;
         if (a->pending.since == 0 || a->pending.since > now) /* or the clock was set back */
             a->pending.since = now;
         int saved = store_save_pending(a->store, &a->pending, err);
         return saved ? saved : rc;
     }
-    bool expired = a->issued && X509_cmp_current_time(X509_get0_notAfter(a->issued)) < 0;
+    time_t now = (time_t)timebase_now();
+    bool expired = a->issued && X509_cmp_time(X509_get0_notAfter(a->issued), &now) < 0;
     if (a->store && (rc == ESTC_E_REJECTED || expired))
         store_drop_pending(a->store, NULL);
     return rc;

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "common/journal.h"
 #include "common/pem.h"
+#include "timebase.h"
 
 static int out_of_memory(struct estc_error *err) {
     return estc_error_set(err, -ENOMEM, "out of memory");
@@ -42,7 +43,7 @@ static enum estc_op op_of(const struct attempt *a) {
 static bool can_renew(const struct attempt *a) {
     _cleanup(facts_clear) struct facts facts = {0};
     return store_load_facts(a->task->config->state_directory, a->identity->id, &facts, NULL) == 0 &&
-           facts.not_after > clock_real() &&
+           facts.not_after > timebase_now() &&
            strcmp(facts.request_digest, a->identity->request_digest) == 0;
 }
 
@@ -64,8 +65,8 @@ int attempt_open(struct attempt *a, char **detail, struct estc_error *err) {
         a->renewing = a->op == ESTC_OP_SREN || (a->op == ESTC_OP_SKG && can_renew(a));
     }
     if (same && a->pending.op == a->op) {
-        bool too_long =
-            a->pending.since > 0 && clock_real() - a->pending.since >= a->identity->pending_timeout;
+        bool too_long = a->pending.since > 0 &&
+                        timebase_now() - a->pending.since >= a->identity->pending_timeout;
         return too_long ? give_up_pending(a, detail, err) : 0;
     }
     /* It belongs to another question than the one that is asked now. Other names than the current
@@ -117,6 +118,7 @@ static struct estc_coaps_options way(const struct attempt *a) {
         .ack_timeout = (unsigned)i->ack_timeout,
         .source = i->source,
         .interface = i->interface,
+        .now = timebase_for_dates(),
     };
 }
 

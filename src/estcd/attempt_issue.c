@@ -12,6 +12,7 @@
 #include "base/cleanup_ossl.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "timebase.h"
 
 #define LOST_MAX 3 /* connections in a row */
 
@@ -51,7 +52,7 @@ int attempt_enroll(struct attempt *a, char **detail, struct estc_error *err) {
 /* The CA may have got a new key between /crts and the enrolment: one look at /crts more decides. */
 static int check_chain(struct attempt *a, STACK_OF(X509) * *chain, struct estc_error *err) {
     int rc = estc_trust_verify(a->anchors, a->issued, a->intermediates, ESTC_PURPOSE_ANY,
-                               clock_real(), chain, err);
+                               timebase_for_dates(), chain, err);
     if (rc != ESTC_E_UNTRUSTED)
         return rc;
     _cleanup(sk_x509_freep) STACK_OF(X509) *received = NULL;
@@ -60,7 +61,7 @@ static int check_chain(struct attempt *a, STACK_OF(X509) * *chain, struct estc_e
         attempt_take_trust(a, received, &why))
         return rc;
     return estc_trust_verify(a->anchors, a->issued, a->intermediates, ESTC_PURPOSE_ANY,
-                             clock_real(), chain, err);
+                             timebase_for_dates(), chain, err);
 }
 
 static EVP_PKEY *key_of(const struct attempt *a) {
@@ -94,7 +95,7 @@ int attempt_commit(struct attempt *a, char **detail, struct estc_error *err) {
         .chain = a->chain,
         .cacerts = estc_trust_anchors(a->anchors),
         .request_digest = a->pending.request_digest,
-        .now = clock_real(),
+        .now = timebase_now(),
     };
     _cleanup(facts_clear) struct facts facts = {0};
     int rc = store_commit(a->store, &issued, &facts, err);

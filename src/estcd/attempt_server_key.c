@@ -9,6 +9,7 @@
 #include "base/cleanup_estc.h"
 #include "base/clock.h"
 #include "common/journal.h"
+#include "timebase.h"
 
 static int add_all(struct estc_trust *to, const struct estc_trust *from, struct estc_error *err) {
     const STACK_OF(X509) *anchors = estc_trust_anchors(from);
@@ -43,7 +44,7 @@ int attempt_server_key(struct attempt *a, struct estc_error *err) {
                         a->identity->id);
     const struct estc_seal seal =
         attempt_has_seal(a) ? sealfile_seal(&a->seal) : (struct estc_seal){0};
-    const struct estc_opener opener = {.seal = &seal, .trust = trust, .now = clock_real()};
+    const struct estc_opener opener = {.seal = &seal, .trust = trust, .now = timebase_for_dates()};
     _cleanup(estc_server_key_clear) struct estc_server_key pair = {0};
     rc = estc_client_server_key(a->client, a->op, a->pending.csr.data, a->pending.csr.len,
                                 attempt_has_seal(a) ? &opener : NULL, &a->wait, &pair,

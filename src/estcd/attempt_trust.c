@@ -21,6 +21,7 @@
 #include "base/text.h"
 #include "common/journal.h"
 #include "common/pem.h"
+#include "timebase.h"
 
 static int out_of_memory(struct estc_error *err) {
     return estc_error_set(err, -ENOMEM, "out of memory");
@@ -111,7 +112,8 @@ int attempt_bootstrap(struct attempt *a, const struct estc_coaps_options *option
     if (!rc)
         rc = ask_anybody(a, options, client, &received, err);
     if (!rc)
-        rc = estc_cacerts_confirm(received, &fingerprint, clock_real(), &a->designated, err);
+        rc =
+            estc_cacerts_confirm(received, &fingerprint, timebase_for_dates(), &a->designated, err);
     if (!rc)
         journal_notice("%s: the CA was found by its fingerprint", a->identity->id);
     return rc;
@@ -153,7 +155,7 @@ static int keep(struct attempt *a, const struct estc_trust *set, const char *ori
     _cleanup(trust_facts_clear) struct trust_facts facts = {0};
     int rc = trust_facts_make(set, origin, a->identity->url, a->configured, &facts, err);
     if (!rc)
-        rc = store_commit_trust(a->store, set, &facts, clock_real(), err);
+        rc = store_commit_trust(a->store, set, &facts, timebase_now(), err);
     char until[CLOCK_TEXT_MAX];
     if (!rc)
         journal_notice("%s: %s '%s' (SHA-256 %s) in force until %s (origin: %s)", a->identity->id,
@@ -167,8 +169,8 @@ int attempt_take_trust(struct attempt *a, const STACK_OF(X509) * received, struc
     const struct estc_trust *before = attempt_explicit(a);
     _cleanup(trust_freep) struct estc_trust *set = NULL;
     _cleanup(sk_x509_freep) STACK_OF(X509) *rest = NULL;
-    int rc =
-        estc_cacerts_accept(received, before ? before : a->trust, clock_real(), &set, &rest, err);
+    int rc = estc_cacerts_accept(received, before ? before : a->trust, timebase_for_dates(), &set,
+                                 &rest, err);
     if (rc)
         return rc;
     const char *origin = origin_of(a);

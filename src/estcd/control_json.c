@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "ctl/json.h"
+#include "timebase.h"
 
 static const struct ctl_field certificate_fields[] = {
     {"subject", CTL_STRING},
@@ -131,7 +132,7 @@ static json_t *history(const struct member *member) {
         tried ? estc_status_name(attempts->last_result) : "none", "last_error",
         attempts->last_error, "last_attempt",
         tried ? clock_text(attempts->last_attempt, last) : NULL, "failures",
-        (json_int_t)attempts->failures, "exit_code", identity_exit_code(identity, clock_real()));
+        (json_int_t)attempts->failures, "exit_code", identity_exit_code(identity, timebase_now()));
 }
 
 json_t *control_identity(const struct manager *manager, const struct member *member) {
@@ -141,10 +142,10 @@ json_t *control_identity(const struct manager *manager, const struct member *mem
         store_path(manager_config(manager)->state_directory, config->id, "");
     _cleanup(json_freep) json_t *json =
         json_pack("{s:s, s:s, s:s, s:s*, s:s, s:o, s:s, s:s}", "id", config->id, "state",
-                  identity_state_names[identity_state(identity, clock_real())], "url", config->url,
-                  "label", config->label, "subject", config->subject ? config->subject : "", "sans",
-                  texts(config->subject_alt_names), "key_type",
-                  estc_key_type_name((enum estc_key_type)config->key_type), "directory",
+                  identity_state_names[identity_state(identity, timebase_now())], "url",
+                  config->url, "label", config->label, "subject",
+                  config->subject ? config->subject : "", "sans", texts(config->subject_alt_names),
+                  "key_type", estc_key_type_name((enum estc_key_type)config->key_type), "directory",
                   directory ? directory : "");
     _cleanup(json_freep) json_t *rest = history(member);
     if (!json || !rest || json_object_update(json, rest) < 0)
@@ -159,7 +160,7 @@ json_t *control_identity(const struct manager *manager, const struct member *mem
 
 json_t *control_event(const struct manager_event *event) {
     char now[CLOCK_TEXT_MAX];
-    return json_pack("{s:s, s:s, s:s*, s:s*, s:s}", "time", clock_text(clock_real(), now), "kind",
+    return json_pack("{s:s, s:s, s:s*, s:s*, s:s}", "time", clock_text(timebase_now(), now), "kind",
                      manager_event_names[event->kind], "id",
                      event->member ? member_identity(event->member)->config->id : NULL, "step",
                      event->step, "text", event->text ? event->text : "");

@@ -8,9 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/file.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <systemd/sd-daemon.h>
@@ -22,9 +20,7 @@
 #include "common/exitcode.h"
 #include "common/journal.h"
 #include "manager_internal.h"
-
-#define TIMER_ACCURACY_US 500000
-#define USEC 1000000ULL
+#include "timebase.h"
 
 #define MANAGER_LABEL(name, label) [name] = label,
 const char *const manager_event_names[] = {MANAGER_EVENTS(MANAGER_LABEL)};
@@ -77,7 +73,7 @@ void manager_tell(struct manager *manager, const struct manager_event *event) {
 /* --- one member --- */
 
 void member_replan(struct member *member) {
-    identity_plan(&member->identity, member->manager->machine, clock_real(), &member->plan);
+    identity_plan(&member->identity, member->manager->machine, timebase_now(), &member->plan);
 }
 
 void member_load_trust(struct member *member) {
@@ -100,6 +96,8 @@ void member_load(struct member *member) {
     facts_clear(&identity->facts);
     int rc = store_load_facts(state, identity->config->id, &identity->facts, &err);
     identity->have_facts = rc == 0;
+    if (identity->have_facts)
+        timebase_hear(identity->facts.not_before, TIMEBASE_CERTIFICATE);
     bool was_unfit = identity->store_unfit;
     identity->store_unfit = rc != 0 && rc != -ENOENT;
     struct store_attempts *attempts = &identity->attempts;
@@ -114,7 +112,7 @@ void member_load(struct member *member) {
     attempts->last_error = strdup(err.text);
     attempts->failures++;
     attempts->last_result = ESTC_E_CREDENTIAL;
-    attempts->last_attempt = clock_real();
+    attempts->last_attempt = timebase_now();
 }
 
 struct member *member_free(struct member *member) {
@@ -159,13 +157,14 @@ static void member_act(struct member *member) {
         return;
     }
     if (action == SCHEDULE_REPAIR)
-        action = identity->have_facts && identity->facts.not_after > clock_real() ? SCHEDULE_RENEW
-                                                                                  : SCHEDULE_ENROLL;
+        action = identity->have_facts && identity->facts.not_after > timebase_now()
+                     ? SCHEDULE_RENEW
+                     : SCHEDULE_ENROLL;
     member_start(member, action);
 }
 
 static void notify_status(const struct manager *manager, const struct member *next) {
-    int64_t now = clock_real();
+    int64_t now = timebase_now();
     size_t attention = 0;
     for (size_t i = 0; i < manager->n_members; i++) {
         int code = identity_exit_code(&manager->members[i]->identity, now);
@@ -179,15 +178,16 @@ static void notify_status(const struct manager *manager, const struct member *ne
     _cleanup(freep) char *some =
         attention == 0 ? strdup("none needs")
                        : text_format("%zu need%s", attention, attention == 1 ? "s" : "");
-    sd_notifyf(0, "STATUS=%zu identit%s, %s attention%s", manager->n_members,
-               manager->n_members == 1 ? "y" : "ies", some ? some : "some need",
-               later ? later : "");
+    sd_notifyf(0, "STATUS=%zu identit%s, %s attention%s%s", manager->n_members,
+               manager->n_members == 1 ? "y" : "ies", some ? some : "some need", later ? later : "",
+               manager->clock_trusted ? "" : "; the clock is not set");
 }
 
 /* Starts what is due while there are free places, earliest first; then sleeps until the next. */
 void manager_schedule(struct manager *manager) {
     if (!manager->started)
         return;
+    manager_clock_look(manager);
     struct member *next;
     for (;;) {
         next = NULL;
@@ -196,7 +196,7 @@ void manager_schedule(struct manager *manager) {
             if (!m->identity.working && (!next || m->plan.due < next->plan.due))
                 next = m;
         }
-        if (!next || next->plan.due > clock_real() ||
+        if (!next || next->plan.due > timebase_now() ||
             manager->n_working >= manager->config->max_attempts)
             break;
         member_act(next);
@@ -204,15 +204,13 @@ void manager_schedule(struct manager *manager) {
     notify_status(manager, next);
     /* Without a free place the end of a worker brings us back here. */
     bool wait = next && manager->n_working < manager->config->max_attempts;
-    if (wait)
-        sd_event_source_set_time(manager->timer, (uint64_t)next->plan.due * USEC);
-    sd_event_source_set_enabled(manager->timer, wait ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+    manager_sleep(manager, wait ? next->plan.due - timebase_now() : INT64_MAX);
 }
 
 int manager_ask(struct manager *manager, struct member *member, enum schedule_action action,
                 bool force, enum manager_event_kind *kind, char **text) {
     struct identity *identity = &member->identity;
-    int64_t now = clock_real();
+    int64_t now = timebase_now();
     char when[CLOCK_TEXT_MAX];
     *kind = MANAGER_STARTED;
     if (action == SCHEDULE_RENEW && !identity->have_facts && !identity->store_unfit)
@@ -238,57 +236,6 @@ int manager_ask(struct manager *manager, struct member *member, enum schedule_ac
     member_replan(member);
     manager_schedule(manager);
     return 0;
-}
-
-/* --- clocks --- */
-
-static int on_timer(sd_event_source *source, uint64_t usec, void *arg) {
-    (void)source;
-    (void)usec;
-    manager_schedule(arg);
-    return 0;
-}
-
-/* A timer that never fires, but is cancelled when somebody sets the clock. */
-static int arm_clock(struct manager *manager) {
-    const struct itimerspec never = {.it_value = {.tv_sec = (time_t)1 << 40}};
-    return timerfd_settime(manager->clock_fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never,
-                           NULL) < 0
-               ? -errno
-               : 0;
-}
-
-static int on_clock_set(sd_event_source *source, int fd, uint32_t revents, void *arg) {
-    (void)source;
-    (void)revents;
-    struct manager *manager = arg;
-    uint64_t ignored;
-    if (read(fd, &ignored, sizeof(ignored)) < 0 && errno != ECANCELED)
-        return 0;
-    arm_clock(manager);
-    journal_info("the clock was set; planning again");
-    for (size_t i = 0; i < manager->n_members; i++) {
-        /* libcoap keeps its ticks on this clock: what is in flight may wait for hours now, or run
-         * out of its retransmissions in an instant. */
-        member_restart(manager->members[i]);
-        member_replan(manager->members[i]);
-    }
-    manager_schedule(manager);
-    return 0;
-}
-
-static int make_timers(struct manager *manager, struct estc_error *err) {
-    int rc = sd_event_add_time(manager->event, &manager->timer, CLOCK_REALTIME, 0,
-                               TIMER_ACCURACY_US, on_timer, manager);
-    if (rc >= 0)
-        rc = sd_event_source_set_enabled(manager->timer, SD_EVENT_OFF);
-    manager->clock_fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (rc >= 0)
-        rc = manager->clock_fd < 0 ? -errno : arm_clock(manager);
-    if (rc >= 0)
-        rc = sd_event_add_io(manager->event, &manager->clock_source, manager->clock_fd, EPOLLIN,
-                             on_clock_set, manager);
-    return rc < 0 ? estc_error_set(err, rc, "cannot make timers: %s", strerror(-rc)) : 0;
 }
 
 /* --- life --- */
@@ -326,6 +273,7 @@ struct manager *manager_free(struct manager *manager) {
     if (!manager)
         return NULL;
     manager->started = false;
+    manager_clock_save(manager);
     for (size_t i = 0; i < manager->n_members; i++)
         member_free(manager->members[i]);
     free(manager->members);
@@ -374,7 +322,9 @@ int manager_new(sd_event *event, const char *config_path, struct config *config,
     if (!rc)
         rc = lock_state(manager, err);
     if (!rc)
-        rc = make_timers(manager, err);
+        rc = manager_clock_new(manager, err);
+    if (!rc)
+        manager_clock_load(manager);
     if (!rc)
         rc = load_members(manager, err);
     if (rc)

@@ -41,6 +41,8 @@ struct manager {
     unsigned n_working;
     sd_event_source *timer, *clock_source;
     int clock_fd;
+    int64_t written_down; /* the floor in clock.json; 0: not known yet */
+    bool clock_trusted;   /* as was said last */
     bool started;
     manager_observer_fn observer;
     void *observer_arg;
@@ -55,6 +57,13 @@ void manager_tell(struct manager *manager, const struct manager_event *event);
 void member_load(struct member *member);
 /* The same for its trust anchors, which change without a certificate. */
 void member_load_trust(struct member *member);
+
+/* manager_clock.c */
+int manager_clock_new(struct manager *manager, struct estc_error *err);
+void manager_clock_load(struct manager *manager);
+void manager_clock_save(struct manager *manager);
+void manager_clock_look(struct manager *manager);
+void manager_sleep(struct manager *manager, int64_t seconds); /* until manager_schedule() */
 
 /* manager_worker.c */
 void member_start(struct member *member, enum schedule_action action);

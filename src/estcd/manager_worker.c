@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "common/journal.h"
 #include "manager_internal.h"
+#include "timebase.h"
 
 /* An attempt has one for each step and a result; somebody who has much more to say is not our own
  * worker any more, whatever runs there. */
@@ -63,7 +64,7 @@ static void log_failure(const struct member *member, enum manager_event_kind kin
 /* What of the record an outcome changes. */
 static enum manager_event_kind record(struct member *member, const struct attempt_result *result) {
     struct store_attempts *attempts = &member->identity.attempts;
-    int64_t now = clock_real();
+    int64_t now = timebase_now();
     free(attempts->last_error);
     free(attempts->last_action);
     attempts->last_action = strdup(schedule_action_names[member->action]);

@@ -3,6 +3,7 @@
  * The state folder. Layout (folders are 0750, files with a key in them 0600):
  *
  *   STATE/format                          "1"
+ *   STATE/clock.json                      the latest moment that is known to have passed
  *   STATE/identities/ID/lock              flock()ed by the worker that owns the folder
  *   STATE/identities/ID/pending/key.pem   the key of an attempt, before anything is sent
  *   STATE/identities/ID/pending/request.json   {op, request_digest, csr (base64), retry_at}
@@ -38,6 +39,10 @@
 
 /* Creates or checks STATE; a newer format is refused with a remedy. */
 int store_prepare(const char *state_directory, struct estc_error *err);
+
+/* The moment in clock.json; 0 when there is none that can be used. Once a day at most. */
+int64_t store_load_clock(const char *state_directory);
+int store_save_clock(const char *state_directory, int64_t passed, struct estc_error *err);
 
 /* Facts of the current generation. -ENOENT when there is none yet (a `current` that is none of ours
  * counts as none); ESTC_E_CREDENTIAL when there is one that cannot be used: a file is missing,

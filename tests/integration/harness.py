@@ -168,6 +168,10 @@ class Process:
         """True once a message with that line has come."""
         return word in self.messages
 
+    def notified_part(self, part):
+        """True once a message has come with that in a line."""
+        return any(part in message for message in self.messages)
+
     def wait_ready(self, timeout=15):
         wait_for(lambda: self.notified("READY=1") or self.popen.poll() is not None,
                  f"{self.name} is ready", timeout)

@@ -93,6 +93,22 @@ static void follows_a_chain_to_an_anchor(void **state) {
     check(pki.root, pki.leaf, pki.ca, ESTC_PURPOSE_ANY, 0, NULL); /* the system's clock */
 }
 
+/* A clock that is known to be behind: what begins later passes, what has ended never does. */
+static void a_floor_forgives_beginnings_alone(void **state) {
+    (void)state;
+    int64_t before = pki.now - 3650 * INT64_C(86400), after = pki.now + 36500 * INT64_C(86400);
+    static const enum estc_purpose purposes[] = {ESTC_PURPOSE_ANY, ESTC_PURPOSE_SERVER,
+                                                 ESTC_PURPOSE_CLIENT};
+    for (size_t i = 0; i < sizeof(purposes) / sizeof(purposes[0]); i++) {
+        check(pki.root, pki.leaf, pki.ca, purposes[i], estc_at_least(before), NULL);
+        check(pki.root, pki.leaf, pki.ca, purposes[i], estc_at_least(pki.now), NULL);
+        check(pki.root, pki.leaf, pki.ca, purposes[i], before, "not valid before");
+        check(pki.root, pki.leaf, pki.ca, purposes[i], estc_at_least(after), "(now: at least ");
+        check(pki.root, pki.leaf, NULL, purposes[i], estc_at_least(before), "issuer");
+    }
+    check(pki.root, pki.leaf, pki.ca, ESTC_PURPOSE_EXPIRED_CLIENT, estc_at_least(before), "before");
+}
+
 static void returns_the_chain(void **state) {
     (void)state;
     struct estc_trust *trust = trust_of(pki.root);
@@ -332,6 +348,7 @@ static void every_result_has_words(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(follows_a_chain_to_an_anchor),
+        cmocka_unit_test(a_floor_forgives_beginnings_alone),
         cmocka_unit_test(returns_the_chain),
         cmocka_unit_test(needs_a_way_to_an_anchor),
         cmocka_unit_test(says_when_dates_are_wrong),

@@ -50,7 +50,7 @@ struct estc_coaps_options {
     unsigned ack_timeout;  /* ACK_TIMEOUT of RFC 7252 section 4.8 in seconds: 2..60; 0: 2 */
     const char *source;    /* numeric local address to send from; NULL: what the routes say */
     const char *interface; /* name of the network interface to send through; NULL: the same */
-    /* Test of dates: seconds since 1970; 0: the system clock. */
+    /* Test of dates: seconds since 1970, or estc_at_least() of them; 0: the system clock. */
     int64_t now;
 };
 

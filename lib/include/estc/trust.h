@@ -13,6 +13,16 @@
 
 struct estc_trust;
 
+/*
+ * The time `now` of validations is seconds since 1970. A machine without a battery for its clock
+ * does not know it, but may know that it is no earlier than `floor`: by estc_at_least(floor) what
+ * ends before the floor has expired, and what begins after it is in force. Nothing else is
+ * forgiven, and nothing to ESTC_PURPOSE_EXPIRED_CLIENT, which is for servers, who know the time.
+ */
+static inline int64_t estc_at_least(int64_t floor) {
+    return -floor;
+}
+
 enum estc_purpose {
     ESTC_PURPOSE_ANY,            /* an issued certificate: chain, signatures, dates */
     ESTC_PURPOSE_SERVER,         /* also fit for a (D)TLS server */
@@ -39,7 +49,7 @@ const STACK_OF(X509) * estc_trust_helpers(const struct estc_trust *trust);
 
 /*
  * Validates leaf through any of untrusted (may be NULL) and of the helpers to an anchor, at the
- * time now (seconds since 1970). ESTC_E_UNTRUSTED with a text that names the certificate at fault,
+ * time now (see estc_at_least()). ESTC_E_UNTRUSTED with a text that names the certificate at fault,
  * the cause and a remedy; a certificate that is not yet valid says that the local clock may be
  * wrong. On success chain (when not NULL) gets leaf first, anchor last; free with
  * sk_X509_pop_free(x, X509_free).
@@ -65,10 +75,14 @@ bool estc_fingerprint_matches(const struct estc_fingerprint *fingerprint, const 
 /*
  * For handshakes. A new store with the anchors (helpers are for the caller to add), partial chains
  * allowed, security level 2 and the given time (0: the system clock, at each use), for an SSL_CTX;
- * NULL on failure. Free with X509_STORE_free(), or let the SSL_CTX own it.
+ * NULL on failure. Free with X509_STORE_free(), or let the SSL_CTX own it. A verify callback that
+ * is put in place of the store's has to call estc_trust_forgive_start() when the time is a floor.
  */
 X509_STORE *estc_trust_store_new(const struct estc_trust *trust, int64_t now,
                                  struct estc_error *err);
+
+/* A verify callback: passes what is not yet valid, and changes nothing else. */
+int estc_trust_forgive_start(int ok, X509_STORE_CTX *ctx);
 
 /* Text and code (ESTC_E_UNTRUSTED) for a verification result (X509_V_ERR_*): what
  * estc_trust_verify() would have said of the certificate at_fault (may be NULL) at the time now (0:
