@@ -159,8 +159,9 @@ void wait_until_answered(unsigned answered, unsigned gone) {
 
 /* --- before and after --- */
 
-void late_restart(void) {
+void late_restart(unsigned idle_timeout) {
     net_stop(&child);
+    server.idle_timeout = idle_timeout;
     child = net_serve(&server);
 }
 
@@ -185,7 +186,7 @@ int late_set_up(void **state) {
                                  .id = &server_id,
                                  .client_root = &root,
                                  .max_body = 4096,
-                                 .idle_timeout = 1,
+                                 .idle_timeout = LATE_IDLE_TIMEOUT,
                                  .max_waiting = LATE_WAITING_MAX,
                                  .answer = answer,
                                  .tick = tick};

@@ -69,9 +69,9 @@ static void who_has_gone_is_left_alone(void **state) {
     close(fd);
 }
 
-/* idle_timeout is a second. */
 static void who_waits_is_not_idle(void **state) {
     (void)state;
+    late_restart(1);
     SSL *ssl = late_dial();
     struct net_coap m = leave_waiting(ssl);
     poll(NULL, 0, 3500);
@@ -81,6 +81,7 @@ static void who_waits_is_not_idle(void **state) {
     acknowledge(ssl, &a);
     net_close(other);
     net_close(ssl);
+    late_restart(LATE_IDLE_TIMEOUT);
 }
 
 /* The server ends with an answer due (set_down), and nothing is wrong with that. */
@@ -102,7 +103,7 @@ static void d01_an_answer_that_cannot_be_sent_now_stays_due(void **state) {
     answer_all(4);
     wait_until_answered(1, 0);
     SSL_free(ssl);
-    late_restart();
+    late_restart(LATE_IDLE_TIMEOUT);
 }
 
 int main(void) {
