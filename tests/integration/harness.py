@@ -129,6 +129,15 @@ def nobody():
     return entry.pw_uid, entry.pw_gid
 
 
+def is_running(pid):
+    """False for a zombie too: who inherits an orphan may take its time to reap it."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rsplit(")", 1)[1].split()[0] != "Z"
+
+
 class Process:
     """A daemon in the background; its output goes to a log, its readiness comes by sd_notify."""
 
@@ -184,19 +193,11 @@ class Process:
 
     def children(self):
         """Process ids of the running children, zombies left out."""
-        found = []
         try:
             text = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
         except FileNotFoundError:
-            return found
-        for pid in text.split():
-            try:
-                state = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if state != "Z":
-                found.append(int(pid))
-        return found
+            return []
+        return [int(pid) for pid in text.split() if is_running(pid)]
 
     def send_signal(self, number):
         self.popen.send_signal(number)

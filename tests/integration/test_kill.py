@@ -41,7 +41,7 @@ class Kill(harness.ClassSite, harness.TestCase):
         if victim in ("manager", "both"):
             os.kill(site.daemon.pid, signal.SIGKILL)
             site.daemon.wait_exit()
-            harness.wait_for(lambda: not os.path.exists(f"/proc/{worker}"),
+            harness.wait_for(lambda: not harness.is_running(worker),
                              "the worker does not go on alone")
             site.start_daemon()
         else:
