@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The identity rule of /sren (RFC 7030 section 4.2.2). Compares DER, never printed names. */
+/* The identity rule of /sren (RFC 7030 section 4.2.2). Compares DER, never printed names. Holds for
+ * requests with a ChangeSubjectName, too, whose new names stand beside the old ones. */
 #include <stdbool.h>
 #include <string.h>
 
@@ -20,7 +21,8 @@ static bool same_name(const X509_NAME *a, const X509_NAME *b) {
 int estc_reenroll_check(const X509_REQ *csr, X509 *peer, struct estc_error *err) {
     if (!same_name(X509_REQ_get_subject_name(csr), X509_get_subject_name(peer)))
         return estc_error_set(err, ESTC_E_REJECTED,
-                              "the subject is not that of the client certificate");
+                              "the subject is not that of the client certificate: ask for "
+                              "another by ChangeSubjectName, or enroll with /sen");
     _cleanup(extensions_freep) STACK_OF(X509_EXTENSION) *asked = NULL;
     int rc = csr_extensions(csr, &asked, err);
     if (rc)
@@ -33,6 +35,7 @@ int estc_reenroll_check(const X509_REQ *csr, X509 *peer, struct estc_error *err)
                                      X509_EXTENSION_get_data(X509_get_ext(peer, had))) == 0;
     if (!same)
         return estc_error_set(err, ESTC_E_REJECTED,
-                              "the subjectAltName is not that of the client certificate");
+                              "the subjectAltName is not that of the client certificate: ask for "
+                              "another by ChangeSubjectName, or enroll with /sen");
     return 0;
 }

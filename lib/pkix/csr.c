@@ -12,6 +12,7 @@
 
 #include "base/cleanup_ossl.h"
 #include "pkix/csr.h"
+#include "pkix/newnames.h"
 #include "pkix/ossl.h"
 #include "pkix/seal.h"
 
@@ -31,17 +32,18 @@ static int csr_add_extension(STACK_OF(X509_EXTENSION) * asked, const X509_EXTENS
     return 0;
 }
 
-/* subject, ready-made or out of text, and subjectAltName. */
-static int csr_names_from_text(X509_REQ *req, STACK_OF(X509_EXTENSION) * asked,
-                               const struct estc_csr_spec *spec, struct estc_error *err) {
-    _cleanup(x509_name_freep) X509_NAME *subject = NULL;
-    int rc = spec->name ? 0 : estc_subject_parse(spec->subject ? spec->subject : "", &subject, err);
-    if (rc)
-        return rc;
-    const X509_NAME *name = spec->name ? spec->name : subject;
+/* The names that are given, the subject ready-made or out of text. */
+static int csr_given_names(const struct estc_csr_spec *spec, X509_NAME **subject,
+                           GENERAL_NAMES **sans, struct estc_error *err) {
+    _cleanup(x509_name_freep) X509_NAME *name = NULL;
     _cleanup(general_names_freep) GENERAL_NAMES *names = GENERAL_NAMES_new();
-    if (!names || !X509_REQ_set_subject_name(req, name))
-        return csr_fail(err);
+    int rc = 0;
+    if (spec->name)
+        name = X509_NAME_dup(spec->name);
+    else
+        rc = estc_subject_parse(spec->subject ? spec->subject : "", &name, err);
+    if (rc || !name || !names)
+        return rc ? rc : csr_fail(err);
     for (size_t i = 0; spec->sans && spec->sans[i]; i++) {
         _cleanup(general_name_freep) GENERAL_NAME *san = NULL;
         rc = estc_san_parse(spec->sans[i], &san, err);
@@ -51,13 +53,41 @@ static int csr_names_from_text(X509_REQ *req, STACK_OF(X509_EXTENSION) * asked,
             return csr_fail(err);
         san = NULL;
     }
-    if (sk_GENERAL_NAME_num(names) == 0)
+    *subject = TAKE(name);
+    *sans = TAKE(names);
+    return 0;
+}
+
+static int csr_put_names(X509_REQ *req, STACK_OF(X509_EXTENSION) * asked,
+                         const struct estc_csr_spec *spec, struct estc_error *err) {
+    _cleanup(x509_name_freep) X509_NAME *subject = NULL;
+    _cleanup(general_names_freep) GENERAL_NAMES *sans = NULL;
+    int rc = csr_given_names(spec, &subject, &sans, err);
+    if (rc)
+        return rc;
+    if (!X509_REQ_set_subject_name(req, subject))
+        return csr_fail(err);
+    if (sk_GENERAL_NAME_num(sans) == 0)
         return 0;
     /* Critical when there is no subject beside it (RFC 5280 section 4.2.1.6). */
-    int critical = X509_NAME_entry_count(name) == 0;
+    int critical = X509_NAME_entry_count(subject) == 0;
     _cleanup(extension_freep) X509_EXTENSION *ext =
-        X509V3_EXT_i2d(NID_subject_alt_name, critical, names);
+        X509V3_EXT_i2d(NID_subject_alt_name, critical, sans);
     return ext ? csr_add_extension(asked, ext, err) : csr_fail(err);
+}
+
+/* The names that are given do not stand in the request, but are asked for beside those of the
+ * certificate (RFC 7030 section 4.2.2). A subjectAltName among the extensions is one of them. */
+static int csr_ask_new_names(X509_REQ *req, const struct estc_csr_spec *spec,
+                             struct estc_error *err) {
+    _cleanup(x509_name_freep) X509_NAME *subject = NULL;
+    _cleanup(general_names_freep) GENERAL_NAMES *sans = NULL;
+    int rc = csr_given_names(spec, &subject, &sans, err);
+    if (rc)
+        return rc;
+    _cleanup(general_names_freep) GENERAL_NAMES *others =
+        X509V3_get_d2i(spec->extensions, NID_subject_alt_name, NULL, NULL);
+    return newnames_add(req, subject, others ? others : sans, err);
 }
 
 /* The same names as the certificate has, DER for DER (RFC 7030 section 4.2.2): OpenSSL keeps the
@@ -83,9 +113,13 @@ static int csr_fill_extensions(X509_REQ *req, const struct estc_csr_spec *spec,
     if (!asked)
         return csr_fail(err);
     int rc = spec->renew ? csr_names_from_cert(req, asked, spec->renew, err)
-                         : csr_names_from_text(req, asked, spec, err);
+                         : csr_put_names(req, asked, spec, err);
+    int apart = spec->renew && spec->rename
+                    ? X509v3_get_ext_by_NID(spec->extensions, NID_subject_alt_name, -1)
+                    : -1;
     for (int i = 0; !rc && i < sk_X509_EXTENSION_num(spec->extensions); i++)
-        rc = csr_add_extension(asked, sk_X509_EXTENSION_value(spec->extensions, i), err);
+        if (i != apart)
+            rc = csr_add_extension(asked, sk_X509_EXTENSION_value(spec->extensions, i), err);
     if (!rc && sk_X509_EXTENSION_num(asked) > 0 && !X509_REQ_add_extensions(req, asked))
         rc = csr_fail(err);
     return rc;
@@ -104,7 +138,8 @@ static int csr_fill_attributes(X509_REQ *req, const struct estc_csr_spec *spec,
     for (int i = 0; i < sk_X509_ATTRIBUTE_num(spec->attributes); i++)
         if (!X509_REQ_add1_attr(req, sk_X509_ATTRIBUTE_value(spec->attributes, i)))
             return csr_fail(err);
-    return spec->seal ? seal_wish_add(req, spec->seal, err) : 0;
+    int rc = spec->seal ? seal_wish_add(req, spec->seal, err) : 0;
+    return !rc && spec->renew && spec->rename ? csr_ask_new_names(req, spec, err) : rc;
 }
 
 int estc_csr_build(EVP_PKEY *key, const struct estc_csr_spec *spec, struct estc_buf *out,

@@ -17,5 +17,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
     FUZZ_CHECK(csr_extensions(csr, &asked, &err) == 0);
     FUZZ_CHECK(X509_REQ_verify(csr, X509_REQ_get0_pubkey(csr)) == 1);
     (void)csr_has_challenge(csr);
+    _cleanup(x509_name_freep) X509_NAME *subject = NULL;
+    _cleanup(general_names_freep) GENERAL_NAMES *sans = NULL;
+    if (estc_csr_new_names(csr, &subject, &sans, &err))
+        FUZZ_CHECK(!subject && !sans);
+    else
+        FUZZ_CHECK(!sans || (subject && sk_GENERAL_NAME_num(sans) > 0));
     return 0;
 }

@@ -98,6 +98,22 @@ static void e11_reenrolment_keeps_its_names(void **state) {
     assert_int_equal(p->enrolls, 1 + sizeof(cases) / sizeof(cases[0]));
 }
 
+/* New names stand beside the old ones, which have to be there all the same; they are the program's
+ * to allow. */
+static void e11_new_names_do_not_replace_the_old_ones(void **state) {
+    struct program *p = *state;
+    static const char *const sans[] = {"DNS:new.example", NULL};
+    _cleanup(x509_freep) X509 *foreign =
+        support_cert(p->key, &(struct support_cert_spec){.subject = "CN=else", .sans = sans});
+    const struct estc_csr_spec own = {
+        .subject = "CN=new", .sans = sans, .renew = p->peer.cert, .rename = true};
+    X509_free(assert_certs(ask_with_names(p, "/.well-known/est/sren", &own), 204, 1));
+    const struct estc_csr_spec other = {
+        .subject = "CN=new", .sans = sans, .renew = foreign, .rename = true};
+    assert_error(ask_with_names(p, "/.well-known/est/sren", &other), 403, "ChangeSubjectName");
+    assert_int_equal(p->enrolls, 1);
+}
+
 static void e08_no_san_there_means_no_san_here(void **state) {
     struct program *p = *state;
     static const char *const sans[] = {"DNS:gw.example", NULL};
@@ -157,6 +173,7 @@ int main(void) {
         SERVED(d03_waiting_is_told_in_seconds),
         SERVED(d01_d03_an_answer_is_left_for_later),
         SERVED(e11_reenrolment_keeps_its_names),
+        SERVED(e11_new_names_do_not_replace_the_old_ones),
         SERVED(e08_no_san_there_means_no_san_here),
         SERVED(p04_p06_the_example_of_rfc_9148_proves_nothing),
     };

@@ -98,6 +98,13 @@ int estc_client_enroll(struct estc_client *client, enum estc_op op, const void *
                        const struct estc_wait *wait, X509 **issued, int64_t *retry_after,
                        struct estc_error *err);
 
+/*
+ * After a renewal that asked for other names (struct estc_csr_spec, rename): ESTC_E_MISMATCH when
+ * the certificate has those that stand in the request instead, as from a server that knows no
+ * ChangeSubjectName. Names that are neither are the CA's to choose (RFC 7030 section 4.2.3).
+ */
+int estc_client_check_names(const void *csr, size_t csr_len, X509 *issued, struct estc_error *err);
+
 /* What /skg and /skc bring: a key pair that the server has made, and its certificate. */
 struct estc_server_key {
     EVP_PKEY *key;

@@ -2,6 +2,7 @@
 /* PKCS#10 certification requests (RFC 2986), made and read. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <openssl/evp.h>
@@ -26,12 +27,15 @@ struct estc_csr_spec {
     const X509_NAME *name;   /* the subject ready-made, instead of the text; or NULL */
     const char *const *sans; /* NULL-ended list, or NULL */
     const X509 *renew;       /* when set, subject and subjectAltName are copied from it, DER for
-                                DER (RFC 7030 section 4.2.2), and the three above are ignored */
+                                DER (RFC 7030 section 4.2.2), and the three above are ignored ... */
+    bool rename;             /* ... or, with this, asked for beside them by ChangeSubjectName (RFC
+                                6402 section 2.8): no subject there asks for an empty one, no
+                                subjectAltName for none, neither is ESTC_E_CONFIG */
     const char *challenge;   /* challengePassword: a channel binding, printable (RFC 7030 section
                                 3.5), at most 255 bytes; or NULL */
     const EVP_MD *digest;    /* NULL: SHA-256, SHA-384 for P-384 */
     const STACK_OF(X509_EXTENSION) * extensions; /* more to ask for; a subjectAltName only
-                                                    without sans and renew; or NULL */
+                                                    in the place of sans; or NULL */
     const STACK_OF(X509_ATTRIBUTE) * attributes; /* more attributes, none of the above; or NULL */
     const struct estc_seal *seal; /* for /skg and /skc: how the new key has to be sealed (RFC 7030
                                      section 4.4.1); NULL: not asked for */
@@ -44,3 +48,12 @@ int estc_csr_build(EVP_PKEY *key, const struct estc_csr_spec *spec, struct estc_
 /* DER of one request and nothing behind it, with a self-signature that holds; ESTC_E_MALFORMED
  * otherwise. Free with X509_REQ_free(). */
 int estc_csr_parse(const void *der, size_t len, X509_REQ **out, struct estc_error *err);
+
+/*
+ * The new names that a request asks for by ChangeSubjectName. *subject is NULL when it asks for
+ * none; else it is there, and empty when none is named, and *sans is NULL when none is named: that
+ * is how the certificate would have to be (RFC 6402 section 2.8). Free both. ESTC_E_MALFORMED when
+ * the attribute is broken, there twice, or names nothing at all.
+ */
+int estc_csr_new_names(const X509_REQ *req, X509_NAME **subject, GENERAL_NAMES **sans,
+                       struct estc_error *err);

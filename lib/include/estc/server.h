@@ -62,6 +62,8 @@ struct estc_server_ops {
      *   -EINPROGRESS     decided within *retry_after seconds; only where request->may_wait
      *   anything else                                       5.00, the text is not sent
      * The text of the error becomes the diagnostic payload, except for the last.
+     * A request may want other names than it has (estc_csr_new_names()): they are granted, or the
+     * request is refused, but never passed over.
      */
     int (*cacerts)(void *arg, const struct estc_peer *peer, const char *label,
                    STACK_OF(X509) * *out, struct estc_error *err);
