@@ -87,6 +87,7 @@ struct config_rule {
     unsigned eku;                     /* the same as bits */
     int64_t lifetime;                 /* seconds; 0: the CA's */
     int pop;                          /* enum config_pop */
+    int change_names;                 /* enum conf_bool: a renewal may ask for other names */
     struct config_attributes attributes;
     int approval;        /* enum config_approval */
     int64_t hold;        /* seconds that a request may wait with its connection open */

@@ -20,6 +20,7 @@
 #include "enroll_internal.h"
 #include "pkix/name.h"
 #include "policy.h"
+#include "rename.h"
 
 static void request_clear(struct request *r) {
     estc_cert_facts_clear(&r->peer_facts);
@@ -129,13 +130,25 @@ static char *key_id(const X509_REQ *csr) {
     return ok ? text_hex(digest, len) : NULL;
 }
 
+/* From here on the names are those that are wanted. */
+static int use_new_names(struct request *r, struct estc_error *err) {
+    X509_REQ *renamed = NULL;
+    int rc = rename_apply(r->csr, &renamed, err);
+    r->renamed = renamed;
+    if (renamed)
+        enroll_use(r, renamed);
+    return rc;
+}
+
 static int describe(struct request *r, struct estc_error *err) {
-    const X509_NAME *subject = X509_REQ_get_subject_name(r->in->csr);
     int rc = estc_cert_facts_get(r->peer->cert, &r->peer_facts, err);
     if (!rc)
-        rc = policy_names(r->in->csr, &r->names, err);
+        rc = use_new_names(r, err);
+    if (!rc)
+        rc = policy_names(r->csr, &r->names, err);
     if (rc)
         return rc;
+    const X509_NAME *subject = X509_REQ_get_subject_name(r->csr);
     r->subject = shown_name(subject, r->names);
     r->subject_id = ledger_subject_id(subject, r->names);
     r->names_id = ledger_names_id(subject, r->names);

@@ -22,16 +22,18 @@ struct request {
     char *subject, *subject_id, *names_id, *key_sha256; /* the first is for people */
     char *holder;
     const struct config_rule *rule;
-    bool repeated, renewal;
-    const X509_REQ *csr; /* what is judged and issued for: in->csr, but for the two below */
+    bool repeated;
+    bool renamed;        /* it asks for other names than it has; csr has them */
+    bool renewal;        /* a successor, of the same names */
+    const X509_REQ *csr; /* what is judged and issued for: in->csr, or made */
     /* /skg and /skc */
     struct estc_generated *generated; /* NULL: another operation */
     struct estc_seal seal;
-    X509_REQ *made;                    /* owned; csr points to it */
     struct estc_cert_facts superseded; /* what will be issued takes its place; zeroed: nothing */
+    X509_REQ *made; /* of these, and of what is renamed: owned, csr points to it */
 };
 
-/* Of a request for a key: another one takes the place of what is judged and issued for. */
+/* Another request takes the place of what is judged and issued for. */
 void enroll_use(struct request *r, X509_REQ *made);
 
 /* Who asks, and may they: fills in rule and holder. ESTC_E_REJECTED and the like. */

@@ -28,7 +28,8 @@ static int judge_enroll(struct request *r, struct estc_error *err) {
                         &r->rule, err);
 }
 
-/* Names have been compared already (estc_reenroll_check). */
+/* Names have been compared already (estc_reenroll_check): those that stand in the request. What
+ * continues under the same names is not judged by patterns again. */
 static int judge_reenroll(struct request *r, int64_t *retry_after, struct estc_error *err) {
     struct registrar *registrar = r->registrar;
     if (!registrar_is_ours(registrar, r->peer->cert, r->now))
@@ -48,8 +49,9 @@ static int judge_reenroll(struct request *r, int64_t *retry_after, struct estc_e
                               "rule '%s', which granted the certificate, is no longer there",
                               renewed.rule);
     r->holder = TAKE(renewed.holder);
-    r->renewal = true;
-    return policy_judge_key(r->rule, r->csr, err);
+    r->renewal = !r->renamed;
+    return r->renamed ? policy_judge_change(r->rule, r->peer->cert, r->csr, err)
+                      : policy_judge_key(r->rule, r->csr, err);
 }
 
 /* The two ways into /skg and /skc, which have no names of their own: a certificate of ours asks for
@@ -58,13 +60,13 @@ static int judge_generate(struct request *r, int64_t *retry_after, struct estc_e
     X509_REQ *judgeable = NULL;
     int rc = keygen_find_seal(r->registrar->keygen, r->in->seal, r->peer->cert, &r->seal, err);
     if (!rc)
-        rc = keygen_judgeable(r->in->csr, &judgeable, err);
+        rc = keygen_judgeable(r->csr, &judgeable, err);
     if (rc)
         return rc;
     enroll_use(r, judgeable);
     if (!registrar_is_ours(r->registrar, r->peer->cert, r->now))
         return judge_enroll(r, err);
-    rc = estc_reenroll_check(r->csr, r->peer->cert, err);
+    rc = estc_reenroll_check(r->in->csr, r->peer->cert, err);
     return rc ? rc : judge_reenroll(r, retry_after, err);
 }
 

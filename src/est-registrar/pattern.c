@@ -77,7 +77,7 @@ static char *expand(const char *pattern, const X509 *holder) {
         if (p[0] == '$' && p[1] == '{') {
             const char *end = strchr(p, '}');
             int nid = end ? variable_nid(p + 2, (size_t)(end - p - 2)) : NID_undef;
-            value = attribute(holder, nid, &len);
+            value = holder ? attribute(holder, nid, &len) : NULL;
             if (!value)
                 return NULL;
             piece = (const char *)value;

@@ -13,7 +13,8 @@
  * True if text matches pattern as a whole, case ignored. "*" stands for one or more characters
  * other than ". / @ : *". "${CN}" (and O, OU, C, ST, L, serialNumber, DC, UID) stands for that
  * attribute of holder's subject, letter for letter; without such an attribute, or with more than
- * one, nothing matches. Text with a NUL or another control character in it never matches.
+ * one, nothing matches, and nothing does without a holder (NULL). Text with a NUL or another
+ * control character in it never matches.
  */
 bool pattern_matches(const char *pattern, const char *text, size_t len, const X509 *holder);
 

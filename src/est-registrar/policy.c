@@ -58,6 +58,13 @@ int policy_names(const X509_REQ *csr, GENERAL_NAMES **out, struct estc_error *er
     return 0;
 }
 
+/* Who asks. */
+struct claimant {
+    const X509 *birth;    /* what "${...}" in patterns speaks of; NULL: it is not there */
+    const X509_NAME *had; /* names that are granted already; NULL: none */
+    const GENERAL_NAMES *had_sans;
+};
+
 /* --- the subject --- */
 
 #define SUBJECT_KIND(key, member, object, what) \
@@ -90,17 +97,29 @@ static int refuse(const struct config_rule *rule, const char *kind, const void *
                           shown ? shown : "?", rule->name);
 }
 
-static int judge_subject(const struct config_rule *rule, const X509 *birth, const X509_REQ *csr,
-                         struct estc_error *err) {
+static bool had_part(const X509_NAME *had, const X509_NAME_ENTRY *wanted) {
+    for (int i = 0; had && i < X509_NAME_entry_count(had); i++) {
+        const X509_NAME_ENTRY *entry = X509_NAME_get_entry(had, i);
+        if (OBJ_cmp(X509_NAME_ENTRY_get_object(entry), X509_NAME_ENTRY_get_object(wanted)) == 0 &&
+            name_same_text(X509_NAME_ENTRY_get_data(entry), X509_NAME_ENTRY_get_data(wanted)))
+            return true;
+    }
+    return false;
+}
+
+static int judge_subject(const struct config_rule *rule, const struct claimant *who,
+                         const X509_REQ *csr, struct estc_error *err) {
     const X509_NAME *subject = X509_REQ_get_subject_name(csr);
     for (int i = 0; i < X509_NAME_entry_count(subject); i++) {
         const X509_NAME_ENTRY *entry = X509_NAME_get_entry(subject, i);
         const ASN1_OBJECT *type = X509_NAME_ENTRY_get_object(entry);
+        if (had_part(who->had, entry))
+            continue;
         unsigned char *text = NULL;
         int len = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(entry));
         int rc = 0;
         if (len <= 0 || !any_matches(subject_patterns(rule, OBJ_obj2nid(type)), (const char *)text,
-                                     (size_t)len, birth)) {
+                                     (size_t)len, who->birth)) {
             char kind[80] = "";
             OBJ_obj2txt(kind, sizeof(kind), type, 0);
             rc = refuse(rule, kind, text ? (const void *)text : "", len > 0 ? (size_t)len : 0, err);
@@ -153,14 +172,16 @@ static bool name_matches(const struct config_rule *rule, const GENERAL_NAME *nam
                                    (size_t)ASN1_STRING_length(value), birth);
 }
 
-static int judge_names(const struct config_rule *rule, const X509 *birth,
+static int judge_names(const struct config_rule *rule, const struct claimant *who,
                        const GENERAL_NAMES *names, struct estc_error *err) {
     for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        if (san_has(who->had_sans, name))
+            continue;
         int rc = check_form(name, err);
         if (rc)
             return rc;
-        if (name_matches(rule, name, birth))
+        if (name_matches(rule, name, who->birth))
             continue;
         _cleanup(freep) char *text = san_text(name);
         return refuse(rule, "name", text ? text : "?", text ? strlen(text) : 1, err);
@@ -204,12 +225,19 @@ int policy_label(const struct config *config, const char *label, struct estc_err
     return estc_error_set(err, ESTC_E_NOT_FOUND, "there is no label '%s' here", label);
 }
 
-static int judge_rule(const struct config_rule *rule, const X509 *birth, const X509_REQ *csr,
-                      const GENERAL_NAMES *names, struct estc_error *err) {
-    int rc = judge_subject(rule, birth, csr, err);
+static int judge_rule(const struct config_rule *rule, const struct claimant *who,
+                      const X509_REQ *csr, const GENERAL_NAMES *names, struct estc_error *err) {
+    int rc = judge_subject(rule, who, csr, err);
     if (!rc)
-        rc = judge_names(rule, birth, names, err);
+        rc = judge_names(rule, who, names, err);
     return rc ? rc : policy_judge_key(rule, csr, err);
+}
+
+/* A certificate has to be about somebody. */
+static int check_named(const X509_REQ *csr, const GENERAL_NAMES *names, struct estc_error *err) {
+    return names || X509_NAME_entry_count(X509_REQ_get_subject_name(csr)) > 0
+               ? 0
+               : estc_error_set(err, ESTC_E_REJECTED, "the request has no name at all");
 }
 
 int policy_judge(const struct config *config, const char *client_ca, const X509 *birth,
@@ -219,11 +247,11 @@ int policy_judge(const struct config *config, const char *client_ca, const X509 
     int rc = policy_label(config, label, err);
     if (!rc)
         rc = policy_names(csr, &names, err);
+    if (!rc)
+        rc = check_named(csr, names, err);
     if (rc)
         return rc;
-    /* A certificate has to be about somebody. */
-    if (!names && X509_NAME_entry_count(X509_REQ_get_subject_name(csr)) == 0)
-        return estc_error_set(err, ESTC_E_REJECTED, "the request has no name at all");
+    const struct claimant who = {.birth = birth};
     rc = *label ? estc_error_set(err, ESTC_E_REJECTED,
                                  "no rule is for certificates of '%s' and the label '%s'",
                                  client_ca, label)
@@ -233,11 +261,33 @@ int policy_judge(const struct config *config, const char *client_ca, const X509 
         const struct config_rule *r = config_rule_at(config, i);
         if (!policy_is_for(r, client_ca, label))
             continue;
-        rc = judge_rule(r, birth, csr, names, err);
+        rc = judge_rule(r, &who, csr, names, err);
         if (!rc)
             *rule = r;
         if (rc != ESTC_E_REJECTED)
             return rc;
     }
+    return rc;
+}
+
+int policy_judge_change(const struct config_rule *rule, X509 *renewed, const X509_REQ *csr,
+                        struct estc_error *err) {
+    if (rule->change_names != CONF_TRUE)
+        return estc_error_set(err, ESTC_E_REJECTED,
+                              "a renewal changes no names (ChangeSubjectName) under rule '%s': "
+                              "enroll with /sen, or have change_names = true set in the rule",
+                              rule->name);
+    _cleanup(general_names_freep) GENERAL_NAMES *names = NULL;
+    _cleanup(general_names_freep) GENERAL_NAMES *had =
+        X509_get_ext_d2i(renewed, NID_subject_alt_name, NULL, NULL);
+    ossl_forget();
+    const struct claimant who = {.had = X509_get_subject_name(renewed), .had_sans = had};
+    int rc = policy_names(csr, &names, err);
+    if (!rc)
+        rc = check_named(csr, names, err);
+    if (!rc)
+        rc = judge_rule(rule, &who, csr, names, err);
+    if (rc == ESTC_E_REJECTED)
+        estc_error_prefix(err, "in a renewal, where \"${...}\" matches nothing new");
     return rc;
 }

@@ -23,6 +23,15 @@ int policy_judge(const struct config *config, const char *client_ca, const X509 
                  const char *label, const X509_REQ *csr, const struct config_rule **rule,
                  struct estc_error *err);
 
+/*
+ * Judges the new names of a renewal (ChangeSubjectName, RFC 7030 section 4.2.2) under the rule that
+ * granted the renewed certificate. What that has already stays granted; the rest has to match a
+ * pattern. A pattern with "${...}" matches nothing new: the birth certificate that it speaks of is
+ * not there, and the renewed one cannot stand in for it, since its names are what is being changed.
+ */
+int policy_judge_change(const struct config_rule *rule, X509 *renewed, const X509_REQ *csr,
+                        struct estc_error *err);
+
 /* Whether a rule is for the certificates of that client CA and for that label. */
 bool policy_is_for(const struct config_rule *rule, const char *client_ca, const char *label);
 

@@ -20,7 +20,7 @@ static const char rules[] =
     " { name = \"wide\"; client_ca = \"factory\"; subject = { CN = [ \"*\" ]; DC = [ \"*\" ]; };\n"
     "   dns = [ \"*\", \"*.*\" ]; ip = [ \"10.0.0.0/8\", \"2001:db8::/32\" ];\n"
     "   uri = [ \"coaps:/\" \"/${CN}.gw.example\" ]; email = [ \"${CN}@*.example\" ];\n"
-    "   label = \"wide\"; },\n"
+    "   label = \"wide\"; change_names = true; },\n"
     " { name = \"lab\"; client_ca = \"lab\"; subject = { CN = [ \"lab-*\" ]; }; } );\n";
 
 struct bench {
