@@ -209,29 +209,35 @@ static bool digest_add(EVP_MD_CTX *md, const char *text) {
     return EVP_DigestUpdate(md, &len, sizeof(len)) && EVP_DigestUpdate(md, text ? text : "", len);
 }
 
-static int make_digest(struct config_identity *i) {
+/* Over all that is asked for, or with sans NULL over all but the names. Hexadecimal; NULL when out
+ * of memory. */
+static char *digest_text(const struct config_identity *i, const char *const *sans) {
     _cleanup(md_ctx_freep) EVP_MD_CTX *md = EVP_MD_CTX_new();
-    size_t n = text_list_len(i->subject_alt_names);
-    _cleanup(freep) char **sorted = calloc(n + 1, sizeof(*sorted));
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned len = 0;
-    if (!md || !sorted || !EVP_DigestInit_ex(md, EVP_sha256(), NULL))
+    bool ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) &&
+              digest_add(md, i->url_parts.root) && digest_add(md, i->label) &&
+              (!sans || digest_add(md, i->subject)) &&
+              digest_add(md, estc_key_type_name((enum estc_key_type)i->key_type));
+    for (; ok && sans && *sans; sans++)
+        ok = digest_add(md, *sans);
+    /* Not of the form of a subjectAltName; absent where it always was. */
+    if (ok && i->key_origin == CONFIG_ORIGIN_SERVER)
+        ok = digest_add(md, "key of the server");
+    return ok && EVP_DigestFinal_ex(md, digest, &len) ? text_hex(digest, len) : NULL;
+}
+
+static int make_digests(struct config_identity *i) {
+    size_t n = text_list_len(i->subject_alt_names);
+    _cleanup(freep) const char **sorted = calloc(n + 1, sizeof(*sorted));
+    if (!sorted)
         return -ENOMEM;
     for (size_t k = 0; k < n; k++)
         sorted[k] = i->subject_alt_names[k];
     qsort(sorted, n, sizeof(*sorted), compare_texts);
-    bool ok = digest_add(md, i->url_parts.root) && digest_add(md, i->label) &&
-              digest_add(md, i->subject) &&
-              digest_add(md, estc_key_type_name((enum estc_key_type)i->key_type));
-    for (size_t k = 0; ok && k < n; k++)
-        ok = digest_add(md, sorted[k]);
-    /* Not of the form of a subjectAltName; absent where it always was. */
-    if (ok && i->key_origin == CONFIG_ORIGIN_SERVER)
-        ok = digest_add(md, "key of the server");
-    if (!ok || !EVP_DigestFinal_ex(md, digest, &len))
-        return -ENOMEM;
-    i->request_digest = text_hex(digest, len);
-    return i->request_digest ? 0 : -ENOMEM;
+    i->request_digest = digest_text(i, sorted);
+    i->rest_digest = digest_text(i, NULL);
+    return i->request_digest && i->rest_digest ? 0 : -ENOMEM;
 }
 
 /* --- the whole --- */
@@ -280,7 +286,7 @@ static int complete(struct config *config, struct conf_errors *errors) {
         i->pop--;      /* the same, to enum config_pop */
         i->implicit_trust--;
         i->key_origin--;
-        if (make_digest(i))
+        if (make_digests(i))
             return -ENOMEM;
     }
     return 0;
@@ -292,6 +298,7 @@ struct config *config_free(struct config *config) {
     for (size_t n = 0; n < config_count(config); n++) {
         estc_url_clear(&item(config, n)->url_parts);
         free(item(config, n)->request_digest);
+        free(item(config, n)->rest_digest);
     }
     conf_clear(config_keys, config);
     free(config);

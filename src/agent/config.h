@@ -66,9 +66,10 @@ struct config_identity {
     int64_t dtls_timeout, ack_timeout;   /* seconds, 1..60 and 2..60 */
     char *source, *interface;            /* of the datagrams to the server; NULL: any */
     int allow_rsa_server;                /* enum conf_bool */
-    char
-        *request_digest; /* SHA-256 over what is asked for (url root, label, subject, sorted SANs,
-                            key type): when it differs from the current certificate's, enrol anew */
+    /* SHA-256 over what is asked for (url root, label, subject, sorted SANs, key type, who makes
+     * the key), and over all of it but the names. When the first differs from the current
+     * certificate's, another one is due: by /sren if the second does not, else by /sen. */
+    char *request_digest, *rest_digest;
 };
 
 struct config {

@@ -6,9 +6,10 @@
  * request are sent again byte for byte, and a CA that has issued already answers with the same
  * certificate.
  *
- * What is pending survives every failure but two, for as long as pending_timeout. A refusal (4.xx)
- * means that there is no certificate for it, and a certificate that has expired by the time it
- * arrives is of no use: in both cases the next attempt begins with a new key.
+ * What is pending survives every failure but three, for as long as pending_timeout. A refusal
+ * (4.xx) means that there is no certificate for it, and a certificate that has expired by the time
+ * it arrives, or has the old names instead of new ones, is of no use: in these cases the next
+ * attempt begins with a new key.
  */
 #include "attempt_internal.h"
 
@@ -17,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "common/journal.h"
 #include "common/pem.h"
 #include "timebase.h"
 
@@ -86,19 +88,20 @@ static int settle(struct attempt *a, int rc, struct estc_error *err) {
     }
     time_t now = (time_t)timebase_now();
     bool expired = a->issued && X509_cmp_time(X509_get0_notAfter(a->issued), &now) < 0;
-    if (a->store && (rc == ESTC_E_REJECTED || expired))
+    if (a->store && (rc == ESTC_E_REJECTED || expired || a->unwilling))
         store_drop_pending(a->store, NULL);
     return rc;
 }
 
-void attempt_run(const struct attempt_task *task, attempt_report_fn report, void *arg,
-                 struct attempt_result *result) {
+/* True when the server would not renew under other names. */
+static bool run_once(const struct attempt_task *task, const struct estc_wait *wait,
+                     attempt_report_fn report, void *arg, struct attempt_result *result) {
     _cleanup(attempt_clear) struct attempt a = {
         .task = task,
         .identity = task->identity,
         .report = report,
         .arg = arg,
-        .wait = estc_wait_in(task->identity->attempt_timeout * 1000),
+        .wait = *wait,
     };
     struct estc_error err = {0};
     int rc = run_steps(&a, &err);
@@ -110,4 +113,21 @@ void attempt_run(const struct attempt_task *task, attempt_report_fn report, void
         .retry_after = rc == ESTC_E_PENDING ? a.retry_after : 0,
         .since = rc == ESTC_E_PENDING ? a.pending.since : 0,
     };
+    return a.unwilling;
+}
+
+/* Other names can be had from the birth certificate, too, as the first ones were. The second try
+ * asks for no renewal, so there is no third. */
+void attempt_run(const struct attempt_task *task, attempt_report_fn report, void *arg,
+                 struct attempt_result *result) {
+    const struct estc_wait wait = estc_wait_in(task->identity->attempt_timeout * 1000);
+    if (!run_once(task, &wait, report, arg, result))
+        return;
+    journal_notice("%s: no renewal under the new names, so they are enrolled with the birth "
+                   "certificate: %s",
+                   task->identity->id, result->text ? result->text : "");
+    free(result->text);
+    const struct attempt_task anew = {
+        .config = task->config, .identity = task->identity, .action = SCHEDULE_ENROLL};
+    run_once(&anew, &wait, report, arg, result);
 }

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "common/journal.h"
 #include "common/pem.h"
+#include "identity.h"
 #include "timebase.h"
 
 static int out_of_memory(struct estc_error *err) {
@@ -47,6 +48,13 @@ static bool can_renew(const struct attempt *a) {
            strcmp(facts.request_digest, a->identity->request_digest) == 0;
 }
 
+/* Whether a renewal would have to ask for other names than those of the current certificate. */
+static bool wants_other_names(const struct attempt *a) {
+    _cleanup(facts_clear) struct facts facts = {0};
+    return store_load_facts(a->task->config->state_directory, a->identity->id, &facts, NULL) == 0 &&
+           identity_wants_names_only(a->identity, &facts);
+}
+
 /* Opens the folder, and picks the operation: what the plan says, or what is pending. */
 int attempt_open(struct attempt *a, char **detail, struct estc_error *err) {
     int rc = store_open(a->task->config->state_directory, a->identity->id, &a->store, err);
@@ -64,13 +72,17 @@ int attempt_open(struct attempt *a, char **detail, struct estc_error *err) {
         a->op = a->pending.op;
         a->renewing = a->op == ESTC_OP_SREN || (a->op == ESTC_OP_SKG && can_renew(a));
     }
+    /* New names that the server would not renew under: on with the enrolment that came after. */
+    if (same && a->pending.op == ESTC_OP_SEN && a->renewing && wants_other_names(a)) {
+        a->op = ESTC_OP_SEN;
+        a->renewing = false;
+    }
     if (same && a->pending.op == a->op) {
         bool too_long = a->pending.since > 0 &&
                         timebase_now() - a->pending.since >= a->identity->pending_timeout;
         return too_long ? give_up_pending(a, detail, err) : 0;
     }
-    /* It belongs to another question than the one that is asked now. Other names than the current
-     * certificate's are for /sen to ask for, whatever was pending. */
+    /* It belongs to another question than the one that is asked now. */
     store_pending_clear(&a->pending);
     return store_drop_pending(a->store, err);
 }
@@ -82,6 +94,7 @@ static int use_current(struct attempt *a, struct estc_error *err) {
     if (rc)
         return rc;
     a->renewed = X509_dup(current.cert);
+    a->renaming = a->op == ESTC_OP_SREN && identity_wants_names_only(a->identity, &current.facts);
     a->credentials = (struct estc_credentials){
         .key = TAKE(current.key), .cert = TAKE(current.cert), .chain = TAKE(current.chain)};
     store_current_clear(&current);

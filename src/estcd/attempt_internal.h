@@ -20,7 +20,10 @@ struct attempt {
     void *arg;
     struct estc_wait wait;
     enum estc_op op;
-    bool renewing; /* the current certificate authenticates, and its names are asked for again */
+    bool
+        renewing; /* the current certificate authenticates, and its names are asked for again ... */
+    bool renaming;  /* ... or, beside them, the new ones that are configured (ChangeSubjectName) */
+    bool unwilling; /* which the server has refused, or passed over */
 
     struct store *store;
     struct estc_credentials credentials; /* who we are in the handshake */

@@ -39,6 +39,7 @@ static int send_request(struct attempt *a, struct estc_error *err) {
 
 int attempt_enroll(struct attempt *a, char **detail, struct estc_error *err) {
     int rc = send_request(a, err);
+    a->unwilling = a->renaming && rc == ESTC_E_REJECTED;
     if (rc)
         return rc;
     _cleanup(estc_cert_facts_clear) struct estc_cert_facts facts = {0};
@@ -64,6 +65,15 @@ static int check_chain(struct attempt *a, STACK_OF(X509) * *chain, struct estc_e
                              timebase_for_dates(), chain, err);
 }
 
+/* A server that does not know ChangeSubjectName issues for the names that stand in the request. */
+static int check_names(struct attempt *a, struct estc_error *err) {
+    int rc = a->renaming
+                 ? estc_client_check_names(a->pending.csr.data, a->pending.csr.len, a->issued, err)
+                 : 0;
+    a->unwilling = rc == ESTC_E_MISMATCH;
+    return rc;
+}
+
 static EVP_PKEY *key_of(const struct attempt *a) {
     return a->op == ESTC_OP_SKG ? a->server_key : a->pending.key;
 }
@@ -82,6 +92,9 @@ int attempt_check(struct attempt *a, char **detail, struct estc_error *err) {
         return estc_error_set(err, ESTC_E_MISMATCH,
                               "the issued certificate is one for a CA (basicConstraints CA:TRUE): "
                               "let the server issue end-entity certificates here");
+    rc = check_names(a, err);
+    if (rc)
+        return rc;
     X509_free(sk_X509_shift(chain)); /* the certificate itself */
     X509_free(sk_X509_pop(chain));   /* the anchor */
     a->chain = TAKE(chain);
@@ -95,6 +108,7 @@ int attempt_commit(struct attempt *a, char **detail, struct estc_error *err) {
         .chain = a->chain,
         .cacerts = estc_trust_anchors(a->anchors),
         .request_digest = a->pending.request_digest,
+        .rest_digest = a->identity->rest_digest,
         .now = timebase_now(),
     };
     _cleanup(facts_clear) struct facts facts = {0};

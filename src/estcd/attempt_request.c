@@ -107,6 +107,7 @@ int attempt_csr(struct attempt *a, char **detail, struct estc_error *err) {
         .sans =
             a->wishes.replaces_sans ? NULL : (const char *const *)a->identity->subject_alt_names,
         .renew = a->renewed,
+        .rename = a->renaming,
         .challenge = binding,
         .digest = a->wishes.digest,
         .extensions = a->wishes.extensions,

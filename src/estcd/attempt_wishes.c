@@ -50,7 +50,7 @@ static int follow(struct attempt *a, const struct estc_csrattrs *attrs, struct e
         .key_made = a->pending.key != NULL,
         .subject = i->subject,
         .sans = (const char *const *)i->subject_alt_names,
-        .renew = a->renewed,
+        .renew = a->renaming ? NULL : a->renewed,
         .own = X509_get_subject_name(a->credentials.cert),
     };
     struct wishes_plan plan = {0};

@@ -29,13 +29,15 @@
 static const struct {
     const char *name;
     size_t offset;
+    bool newer; /* not in what earlier versions wrote: absent means empty */
 } fact_texts[] = {
-    {"subject", offsetof(struct facts, subject)},
-    {"issuer", offsetof(struct facts, issuer)},
-    {"serial", offsetof(struct facts, serial)},
-    {"sha256", offsetof(struct facts, sha256)},
-    {"key_type", offsetof(struct facts, key_type)},
-    {"request_digest", offsetof(struct facts, request_digest)},
+    {"subject", offsetof(struct facts, subject), false},
+    {"issuer", offsetof(struct facts, issuer), false},
+    {"serial", offsetof(struct facts, serial), false},
+    {"sha256", offsetof(struct facts, sha256), false},
+    {"key_type", offsetof(struct facts, key_type), false},
+    {"request_digest", offsetof(struct facts, request_digest), false},
+    {"rest_digest", offsetof(struct facts, rest_digest), true},
 };
 
 static const struct {
@@ -81,15 +83,16 @@ static int bound_sans(char *const *all, char ***out) {
     return rc;
 }
 
-int facts_from_cert(X509 *cert, const char *request_digest, int64_t generation, int64_t now,
-                    struct facts *out, struct estc_error *err) {
+int facts_from_cert(X509 *cert, const char *request_digest, const char *rest_digest,
+                    int64_t generation, int64_t now, struct facts *out, struct estc_error *err) {
     _cleanup(estc_cert_facts_clear) struct estc_cert_facts of_cert = {0};
     int rc = estc_cert_facts_get(cert, &of_cert, err);
     if (rc)
         return rc;
     _cleanup(freep) char *digest = strdup(request_digest);
+    _cleanup(freep) char *rest = strdup(rest_digest);
     char **sans = NULL;
-    if (!digest || bound_sans(of_cert.sans, &sans)) {
+    if (!digest || !rest || bound_sans(of_cert.sans, &sans)) {
         text_list_free(sans);
         return estc_error_set(err, -ENOMEM, "out of memory");
     }
@@ -104,6 +107,7 @@ int facts_from_cert(X509 *cert, const char *request_digest, int64_t generation, 
         .sha256 = TAKE(of_cert.sha256),
         .key_type = TAKE(of_cert.key_type),
         .request_digest = TAKE(digest),
+        .rest_digest = TAKE(rest),
         .sans = sans,
     };
     return 0;
@@ -160,7 +164,9 @@ int facts_from_json(const json_t *json, struct facts *out, struct estc_error *er
     if (!json_is_integer(format) || json_integer_value(format) != FACTS_FORMAT)
         return facts_bad(err, "format");
     for (size_t i = 0; i < N_OF(fact_texts); i++) {
-        int rc = copy_text(json_object_get(json, fact_texts[i].name), fact_texts[i].name,
+        _cleanup(json_freep) json_t *none = fact_texts[i].newer ? json_string("") : NULL;
+        const json_t *value = json_object_get(json, fact_texts[i].name);
+        int rc = copy_text(value ? value : none, fact_texts[i].name,
                            text_at(&facts, fact_texts[i].offset), err);
         if (rc)
             return rc;

@@ -21,11 +21,13 @@ struct facts {
     char *sha256;                  /* fingerprint of the certificate, hexadecimal */
     char *key_type;
     char *request_digest; /* config_identity.request_digest it was asked for with */
+    char *rest_digest;    /* and rest_digest; "" in what earlier versions wrote */
     char **sans;          /* NULL-ended */
 };
 
-int facts_from_cert(X509 *cert, const char *request_digest, int64_t generation, int64_t now,
-                    struct facts *out, struct estc_error *err);
+/* The digests are those above. */
+int facts_from_cert(X509 *cert, const char *request_digest, const char *rest_digest,
+                    int64_t generation, int64_t now, struct facts *out, struct estc_error *err);
 json_t *facts_to_json(const struct facts *facts); /* NULL: out of memory */
 /* ESTC_E_MALFORMED for anything unexpected. */
 int facts_from_json(const json_t *json, struct facts *out, struct estc_error *err);

@@ -77,6 +77,12 @@ int identity_exit_code(const struct identity *identity, int64_t now) {
     return EXIT_FAILED;
 }
 
+bool identity_wants_names_only(const struct config_identity *config, const struct facts *facts) {
+    return config->key_origin != CONFIG_ORIGIN_SERVER &&
+           strcmp(facts->request_digest, config->request_digest) != 0 &&
+           strcmp(facts->rest_digest, config->rest_digest) == 0;
+}
+
 void identity_plan(const struct identity *identity, const char *machine, int64_t now,
                    struct schedule_plan *out) {
     const struct facts *facts = &identity->facts;
@@ -90,6 +96,7 @@ void identity_plan(const struct identity *identity, const char *machine, int64_t
         .renew_at = identity->config->renew_at,
         .request_changed = identity->have_facts &&
                            strcmp(facts->request_digest, identity->config->request_digest) != 0,
+        .names_only = identity->have_facts && identity_wants_names_only(identity->config, facts),
         .asked = identity->asked,
         .failures = identity->attempts.failures,
         .last_attempt = identity->attempts.last_attempt,

@@ -46,6 +46,11 @@ int identity_exit_code(const struct identity *identity, int64_t now);
 void identity_plan(const struct identity *identity, const char *machine, int64_t now,
                    struct schedule_plan *out);
 
+/* Whether all that the configuration wants otherwise than it was issued is the names, so that a
+ * renewal can ask for them (ChangeSubjectName). Not where the server makes the key: /skg is asked
+ * with the birth certificate then. */
+bool identity_wants_names_only(const struct config_identity *config, const struct facts *facts);
+
 /* Looks at the files that the configuration names (birth key and certificate, trust) as a worker
  * would: ESTC_E_CREDENTIAL with the first one that is unfit. Parses; not for the manager's process
  * while it runs (estcd -n and workers call it). */

@@ -102,7 +102,7 @@ static void explain(struct schedule_plan *out, const char *fmt, ...) {
 }
 
 static bool can_renew(const struct schedule_input *in, int64_t now) {
-    return in->have_certificate && in->not_after > now && !in->request_changed;
+    return in->have_certificate && in->not_after > now && (!in->request_changed || in->names_only);
 }
 
 /* Whether the last attempt brought what is in force now, by a clock that can be believed. */
@@ -138,6 +138,9 @@ static void plan_calm(const struct schedule_input *in, int64_t now, struct sched
         explain(out, "no certificate yet");
     } else if (in->not_after <= now || in->not_after <= in->not_before) {
         explain(out, "the certificate has expired");
+    } else if (in->request_changed && in->names_only) {
+        out->action = SCHEDULE_RENEW;
+        explain(out, "the configuration asks for other names than were issued");
     } else if (in->request_changed) {
         explain(out, "the configuration asks for another certificate than was issued");
     } else {

@@ -12,7 +12,7 @@
 
 enum schedule_action {
     SCHEDULE_ENROLL, /* /sen with the birth certificate */
-    SCHEDULE_RENEW,  /* /sren with the current one */
+    SCHEDULE_RENEW,  /* /sren with the current one, by ChangeSubjectName for other names */
     SCHEDULE_POLL,   /* the same request again, as the CA asked (5.03) */
     SCHEDULE_REPAIR, /* nothing until a file changes; looked at again at `due` all the same */
     SCHEDULE_ACTION_MAX_,
@@ -27,7 +27,8 @@ struct schedule_input {
     int64_t not_before, not_after;
     int64_t trust_until;   /* the trust anchors' end; 0: not known */
     int64_t renew_at;      /* per mille of the issued lifetime */
-    bool request_changed;  /* the configuration asks for something else than was issued */
+    bool request_changed;  /* the configuration asks for something else than was issued ... */
+    bool names_only;       /* ... namely for other names, which a renewal can ask for */
     bool asked;            /* somebody asked for it now */
     unsigned failures;     /* attempts failed in a row */
     int64_t last_attempt;  /* end of the last attempt; 0: never */

@@ -125,7 +125,7 @@ struct store_issued {
     EVP_PKEY *key;
     X509 *cert;
     const STACK_OF(X509) * chain, *cacerts;
-    const char *request_digest;
+    const char *request_digest, *rest_digest;
     int64_t now;
 };
 /* Writes a generation, switches `current`, drops what is pending, prunes; *facts describes it. */

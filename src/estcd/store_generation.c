@@ -149,7 +149,8 @@ int store_commit(struct store *store, const struct store_issued *issued, struct 
     int64_t number = store_series_next(all);
     _cleanup(facts_clear) struct facts made = {0};
     _cleanup(generation_texts_clear) struct generation_texts texts = {0};
-    int rc = facts_from_cert(issued->cert, issued->request_digest, number, issued->now, &made, err);
+    int rc = facts_from_cert(issued->cert, issued->request_digest, issued->rest_digest, number,
+                             issued->now, &made, err);
     if (!rc)
         rc = make_texts(issued, &texts, err);
     if (!rc)

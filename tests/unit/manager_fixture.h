@@ -113,6 +113,7 @@ static inline int scene_commit(const struct attempt_task *task, int64_t lifetime
                                         .cert = cert,
                                         .cacerts = cas,
                                         .request_digest = task->identity->request_digest,
+                                        .rest_digest = task->identity->rest_digest,
                                         .now = clock_real()};
     struct facts facts = {0};
     rc = store_commit(store, &issued, &facts, NULL);

@@ -105,6 +105,7 @@ static inline int site_commit(struct site *site, struct store *store, const char
         .cert = cert,
         .cacerts = site->cas,
         .request_digest = "DIGEST",
+        .rest_digest = "REST",
         .now = 1800000000,
     };
     return store_commit(store, &issued, facts, err);

@@ -243,6 +243,36 @@ static void the_digest_tells_requests_apart(void **state) {
             assert_string_not_equal(digests[i], digests[k]);
 }
 
+static void rest_of(struct conf_place *c, const char *text, char out[65]) {
+    struct config *config = load_good(c, text);
+    assert_int_equal(strlen(config_at(config, 0)->rest_digest), 64);
+    strcpy(out, config_at(config, 0)->rest_digest);
+    config_free(config);
+}
+
+/* What other names can be told by: everything else is as it was. */
+static void e09_the_digest_of_the_rest_knows_no_names(void **state) {
+    struct conf_place *c = *state;
+    static const struct {
+        const char *text;
+        bool same;
+    } rows[] = {
+        {ONE("subject = \"CN=gx\";"), true},
+        {ONE("subject_alt_names = [\"DNS:c\"];"), true},
+        {ONE(ASKED "url = \"coaps://other.example:999\";"), true},
+        {ONE(ASKED "label = \"l\";"), false},
+        {ONE(ASKED "key_type = \"p384\";"), false},
+        {ONE(ASKED "key = { origin = \"server\"; };"), false},
+        {ONE(ASKED "url = \"coaps://est.example/other\";"), false},
+    };
+    char first[65], rest[65];
+    rest_of(c, ONE(ASKED), first);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        rest_of(c, rows[i].text, rest);
+        assert_int_equal(strcmp(first, rest) == 0, rows[i].same);
+    }
+}
+
 static void the_digest_is_the_same_for_the_same_request(void **state) {
     struct conf_place *c = *state;
     static const char *const same[] = {
@@ -489,6 +519,7 @@ int main(void) {
         WITH_FILES(identities_are_sorted_and_found),
         WITH_FILES(conf_d_adds_identities_and_replaces_keys),
         WITH_FILES(the_digest_tells_requests_apart),
+        WITH_FILES(e09_the_digest_of_the_rest_knows_no_names),
         WITH_FILES(the_digest_is_the_same_for_the_same_request),
         WITH_FILES(what_an_identity_lacks_or_gets_wrong),
         WITH_FILES(names_that_are_no_file_names),

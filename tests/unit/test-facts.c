@@ -40,7 +40,7 @@ static void what_is_written_is_read_back(void **state) {
     static const char *const sans[] = {"DNS:gw.example", "IP:192.0.2.1", NULL};
     _cleanup(x509_freep) X509 *cert = a_cert("CN=gw \\\"one\\\",O=Example", sans);
     _cleanup(facts_clear) struct facts made = {0}, read = {0};
-    assert_int_equal(facts_from_cert(cert, "D1", 7, 5000, &made, NULL), 0);
+    assert_int_equal(facts_from_cert(cert, "D1", "R", 7, 5000, &made, NULL), 0);
     assert_int_equal(made.not_before, 1000);
     assert_int_equal(made.not_after, 253402300799);
     assert_int_equal(made.issued_at, 5000);
@@ -59,7 +59,7 @@ static void without_names_there_is_an_empty_list(void **state) {
     (void)state;
     _cleanup(x509_freep) X509 *cert = a_cert("CN=x", NULL);
     _cleanup(facts_clear) struct facts made = {0}, read = {0};
-    assert_int_equal(facts_from_cert(cert, "", 1, -5, &made, NULL), 0);
+    assert_int_equal(facts_from_cert(cert, "", "R", 1, -5, &made, NULL), 0);
     assert_int_equal(made.issued_at, 0);
     _cleanup(json_freep) json_t *json = facts_to_json(&made);
     assert_int_equal(json_array_size(json_object_get(json, "sans")), 0);
@@ -82,7 +82,7 @@ static void the_largest_certificate_stays_readable(void **state) {
         strcat(subject, ",OU=\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"");
     _cleanup(x509_freep) X509 *cert = a_cert(subject, (const char *const *)sans);
     _cleanup(facts_clear) struct facts made = {0}, read = {0};
-    assert_int_equal(facts_from_cert(cert, "D", 1, 1, &made, NULL), 0);
+    assert_int_equal(facts_from_cert(cert, "D", "R", 1, 1, &made, NULL), 0);
     _cleanup(freep) char *text = dump(&made);
     assert_in_range(strlen(text), 4000, STORE_JSON_MAX);
     assert_string_equal(made.sans[text_list_len(made.sans) - 1], "...");
@@ -100,7 +100,7 @@ static void many_short_names_are_cut_at_a_hundred(void **state) {
         sans[i] = text_format("DNS:a%d.example", i);
     _cleanup(x509_freep) X509 *cert = a_cert("CN=x", (const char *const *)sans);
     _cleanup(facts_clear) struct facts made = {0}, read = {0};
-    assert_int_equal(facts_from_cert(cert, "D", 1, 1, &made, NULL), 0);
+    assert_int_equal(facts_from_cert(cert, "D", "R", 1, 1, &made, NULL), 0);
     assert_int_equal(text_list_len(made.sans), 100);
     assert_string_equal(made.sans[98], "DNS:a98.example");
     assert_string_equal(made.sans[99], "...");
@@ -154,6 +154,19 @@ static void each_member_is_needed(void **state) {
         n++;
     }
     assert_int_equal(n, 12);
+}
+
+/* What a version that knew nothing of it has written. */
+static void the_digest_of_the_rest_may_be_absent(void **state) {
+    (void)state;
+    _cleanup(facts_clear) struct facts old = {0}, new = {0};
+    struct facts none = {0};
+    assert_int_equal(read_with("colour", NULL, &old, NULL), 0);
+    assert_string_equal(old.rest_digest, "");
+    assert_int_equal(read_with("rest_digest", "\"CC\"", &new, NULL), 0);
+    assert_string_equal(new.rest_digest, "CC");
+    assert_int_equal(read_with("rest_digest", "1", &none, NULL), ESTC_E_MALFORMED);
+    assert_int_equal(read_with("rest_digest", "null", &none, NULL), ESTC_E_MALFORMED);
 }
 
 static void values_out_of_bounds_are_refused(void **state) {
@@ -254,6 +267,7 @@ int main(void) {
         cmocka_unit_test(the_largest_certificate_stays_readable),
         cmocka_unit_test(many_short_names_are_cut_at_a_hundred),
         cmocka_unit_test(each_member_is_needed),
+        cmocka_unit_test(the_digest_of_the_rest_may_be_absent),
         cmocka_unit_test(values_out_of_bounds_are_refused),
         cmocka_unit_test(long_texts_and_lists_are_refused),
         cmocka_unit_test(what_is_shown_is_clean),

@@ -84,9 +84,14 @@ static void a_certificate_expires_with_its_last_second(void **state) {
 /* --- the plan --- */
 
 static struct config_identity config = {
-    .id = (char[]){"gw"}, .renew_at = 500, .request_digest = (char[]){"D1"}};
+    .id = (char[]){"gw"},
+    .renew_at = 500,
+    .request_digest = (char[]){"D1"},
+    .rest_digest = (char[]){"R1"},
+};
 
 static char fingerprint[] = "AA", digest[] = "D1", other_digest[] = "D2";
+static char rest[] = "R1", other_rest[] = "R2", no_rest[] = "";
 
 static struct identity with_certificate(void) {
     return (struct identity){
@@ -95,7 +100,8 @@ static struct identity with_certificate(void) {
         .facts = {.not_before = NOW - 500,
                   .not_after = NOW + 500,
                   .sha256 = fingerprint,
-                  .request_digest = digest},
+                  .request_digest = digest,
+                  .rest_digest = rest},
     };
 }
 
@@ -128,11 +134,33 @@ static void another_request_means_another_enrolment(void **state) {
     (void)state;
     struct identity identity = with_certificate();
     identity.facts.request_digest = other_digest;
+    identity.facts.rest_digest = other_rest;
     assert_int_equal(plan_of(&identity).action, SCHEDULE_ENROLL);
     assert_int_equal(plan_of(&identity).due, NOW);
     /* Facts that are not there ask for nothing. */
     struct identity none = {.config = &config};
     assert_string_equal(plan_of(&none).why, "no certificate yet");
+}
+
+/* A renewal can ask for other names, and for nothing else that an enrolment can. */
+static void e09_other_names_mean_a_renewal(void **state) {
+    (void)state;
+    struct identity identity = with_certificate();
+    assert_false(identity_wants_names_only(&config, &identity.facts));
+    identity.facts.request_digest = other_digest;
+    struct schedule_plan plan = plan_of(&identity);
+    assert_int_equal(plan.action, SCHEDULE_RENEW);
+    assert_int_equal(plan.due, NOW);
+    assert_non_null(strstr(plan.why, "other names"));
+    /* An earlier version has not written down what else was asked for. */
+    identity.facts.rest_digest = no_rest;
+    assert_int_equal(plan_of(&identity).action, SCHEDULE_ENROLL);
+    identity.facts.rest_digest = rest;
+    config.key_origin = CONFIG_ORIGIN_SERVER;
+    assert_int_equal(plan_of(&identity).action, SCHEDULE_ENROLL);
+    config.key_origin = CONFIG_ORIGIN_DEVICE;
+    identity.facts.not_after = NOW;
+    assert_int_equal(plan_of(&identity).action, SCHEDULE_ENROLL);
 }
 
 /* Before the first certificate the machine counts, afterwards the certificate. */
@@ -219,6 +247,7 @@ int main(void) {
         cmocka_unit_test(a_certificate_expires_with_its_last_second),
         cmocka_unit_test(the_record_becomes_the_plan),
         cmocka_unit_test(another_request_means_another_enrolment),
+        cmocka_unit_test(e09_other_names_mean_a_renewal),
         cmocka_unit_test(what_spreads_the_plan),
         cmocka_unit_test(clearing_frees_all),
         PLACED(n04_its_files_are_looked_at),

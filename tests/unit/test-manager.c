@@ -241,7 +241,7 @@ static void a_bad_one_changes_nothing(void **state) {
     assert_true(known(s, "gw")->working);
 }
 
-static void other_names_mean_another_certificate(void **state) {
+static void e09_other_names_mean_a_renewal_at_once(void **state) {
     struct scene *s = *state;
     scene_workers_do = succeed;
     scene_configure(s, "", IDS("gw"));
@@ -257,9 +257,10 @@ static void other_names_mean_another_certificate(void **state) {
     assert_int_equal(fs_write_atomic(s->place->fd, "estcd.conf", text.data, text.len, 0644, NULL),
                      0);
     reload(s);
-    assert_string_equal(scene_wait(s, MANAGER_STARTED, "gw")->text, "enroll");
+    assert_string_equal(scene_wait(s, MANAGER_STARTED, "gw")->text, "renew");
     scene_wait(s, MANAGER_ISSUED, "gw");
     assert_int_equal(plan(s, "gw")->action, SCHEDULE_RENEW);
+    assert_true(plan(s, "gw")->due > clock_real());
 }
 
 /* --- unfit files ----------------------------------------------------------------------------- */
@@ -356,7 +357,7 @@ int main(void) {
         STAGED(asking),
         STAGED(a_reload_keeps_adds_and_ends),
         STAGED(a_bad_one_changes_nothing),
-        STAGED(other_names_mean_another_certificate),
+        STAGED(e09_other_names_mean_a_renewal_at_once),
         STAGED(a_mended_file_is_noticed_at_once),
         STAGED(a_mended_generation_is_in_force_again),
         STAGED(an_unfit_generation_can_be_replaced),

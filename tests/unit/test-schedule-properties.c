@@ -43,6 +43,7 @@ static void any_input_gives_a_plan(void **state) {
             .not_after = any_number(&x),
             .renew_at = any_number(&x),
             .request_changed = next_random(&x) % 4 == 0,
+            .names_only = next_random(&x) & 1,
             .asked = next_random(&x) % 8 == 0,
             .failures = (unsigned)any_number(&x),
             .last_attempt = any_number(&x),
@@ -108,6 +109,7 @@ static void nothing_ever_runs_in_a_circle(void **state) {
         bool fails = next_random(&x) & 1;
         in.have_certificate = next_random(&x) % 4 != 0;
         in.request_changed = next_random(&x) % 4 == 0;
+        in.names_only = next_random(&x) & 1;
         for (int step = 0; step < 50; step++) {
             struct schedule_plan plan;
             schedule_plan(&in, now, &plan);

@@ -134,10 +134,39 @@ static void without_a_fit_certificate_it_enrolls_now(void **state) {
          0,
          0,
          "the configuration asks for another"},
+        {"other names, once it has expired",
+         {ALIVE(DAY, DAY), .request_changed = true, .names_only = true},
+         SCHEDULE_ENROLL,
+         0,
+         0,
+         "expired"},
         {"a second is left", {ALIVE(DAY - 1, DAY)}, SCHEDULE_RENEW, -DAY, 0, NULL},
         {"just got one that is no good",
          {ALIVE(DAY, DAY), .last_attempt = NOW},
          SCHEDULE_ENROLL,
+         5,
+         5,
+         NULL},
+    };
+    CHECK_ROWS(rows);
+}
+
+/* As long as the certificate lives, it can ask for its successor under other names. */
+static void e09_other_names_are_a_renewal(void **state) {
+    (void)state;
+#define RENAMED .request_changed = true, .names_only = true
+    static const struct row rows[] = {
+        {"at once", {ALIVE(0, DAY), RENAMED}, SCHEDULE_RENEW, 0, 0, "asks for other names"},
+        {"after a failure", {ALIVE(0, DAY), RENAMED, FAILED(1, 0)}, SCHEDULE_RENEW, 30, 36, NULL},
+        {"a file was unfit",
+         {ALIVE(0, DAY), RENAMED, .failures = 4, .last_result = ESTC_E_CREDENTIAL, .asked = true},
+         SCHEDULE_RENEW,
+         0,
+         0,
+         "asked for"},
+        {"no names of ours have come: no loop",
+         {ALIVE(0, DAY), RENAMED, .last_attempt = NOW},
+         SCHEDULE_RENEW,
          5,
          5,
          NULL},
@@ -482,6 +511,7 @@ int main(void) {
         cmocka_unit_test(renewal_at_a_share_of_the_issued_life),
         cmocka_unit_test(the_share_can_be_chosen),
         cmocka_unit_test(without_a_fit_certificate_it_enrolls_now),
+        cmocka_unit_test(e09_other_names_are_a_renewal),
         cmocka_unit_test(after_a_failure_it_waits),
         cmocka_unit_test(d04_d07_the_ca_decides_when_it_is_asked_again),
         cmocka_unit_test(unfit_files_are_looked_at_again),

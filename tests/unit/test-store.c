@@ -77,6 +77,7 @@ static void what_is_committed_is_read_back(void **state) {
     assert_int_equal(store_load_facts(site->state, ID, &seen, NULL), 0);
     assert_string_equal(seen.sha256, made.sha256);
     assert_string_equal(seen.request_digest, "DIGEST");
+    assert_string_equal(seen.rest_digest, "REST");
     struct store_current current = {0};
     assert_int_equal(store_load_current(store, &current, NULL), 0);
     assert_true(estc_cert_has_key(current.cert, site->key));
@@ -147,7 +148,8 @@ static void the_chain_goes_where_servers_want_it(void **state) {
                                         .cert = cert,
                                         .chain = chain,
                                         .cacerts = site->cas,
-                                        .request_digest = "D"};
+                                        .request_digest = "D",
+                                        .rest_digest = "R"};
     struct store *store = site_open(site);
     _cleanup(facts_clear) struct facts facts = {0};
     assert_int_equal(store_commit(store, &issued, &facts, NULL), 0);
