@@ -17,6 +17,7 @@
 enum conf_type {
     CONF_STRING,   /* char *, owned; min/max bound its length in bytes */
     CONF_PATH,     /* char *, owned; absolute, or made so relative to the file it stands in */
+    CONF_FILE,     /* the same, or "credential:NAME", a file that systemd passes */
     CONF_STRINGS,  /* char **, NULL-ended, owned: a list or array of strings, or one string */
     CONF_BOOL,     /* int, enum conf_bool: false is not the same as not said */
     CONF_INT,      /* int64_t within min..max */

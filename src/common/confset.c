@@ -11,12 +11,14 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "common/conf_internal.h"
+#include "common/credential.h"
 
 #define STRINGS_MAX 256
 
 const char *const conf_type_words[] = {
     [CONF_STRING] = "a string in double quotes",
     [CONF_PATH] = "a path in double quotes",
+    [CONF_FILE] = "a path, or \"credential:NAME\"",
     [CONF_STRINGS] = "a list of strings: [ \"...\", \"...\" ]",
     [CONF_BOOL] = "true or false",
     [CONF_INT] = "a whole number without quotes, like 4",
@@ -111,8 +113,12 @@ static char *resolve_path(const char *file, const char *path) {
 static char *set_string(const struct conf_key *key, const char *file, const char *text,
                         void *target) {
     char **out = conf_at(target, key->offset);
-    _cleanup(freep) char *value =
-        key->type == CONF_PATH && *text ? resolve_path(file, text) : strdup(text);
+    bool credential = key->type == CONF_FILE && credential_named(text);
+    if (credential && credential_fault(text))
+        return text_format("\"%.80s\" %s", text, credential_fault(text));
+    _cleanup(freep) char *value = credential                           ? credential_path(text)
+                                  : key->type == CONF_STRING || !*text ? strdup(text)
+                                                                       : resolve_path(file, text);
     if (!value)
         return strdup("out of memory");
     char *fault = string_fault(key, value);
@@ -132,6 +138,7 @@ char *conf_set_text(const struct conf_key *key, const char *file, const char *te
     switch (key->type) {
     case CONF_STRING:
     case CONF_PATH:
+    case CONF_FILE:
         return set_string(key, file, text, target);
     case CONF_BOOL:
         return set_bool(key, text, target);

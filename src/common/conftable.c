@@ -39,6 +39,7 @@ void conf_clear(const struct conf_key *keys, void *target) {
         switch (k->type) {
         case CONF_STRING:
         case CONF_PATH:
+        case CONF_FILE:
             free(*(char **)p);
             *(char **)p = NULL;
             break;
@@ -68,10 +69,10 @@ void conf_clear(const struct conf_key *keys, void *target) {
 
 void conf_print_keys(const struct conf_key *keys, const char *prefix) {
     static const char *const names[] = {
-        [CONF_STRING] = "string", [CONF_PATH] = "path",     [CONF_STRINGS] = "strings",
-        [CONF_BOOL] = "boolean",  [CONF_INT] = "number",    [CONF_DURATION] = "duration",
-        [CONF_SIZE] = "size",     [CONF_PERCENT] = "share", [CONF_CHOICE] = "choice",
-        [CONF_GROUP] = "group",   [CONF_LIST] = "list",
+        [CONF_STRING] = "string",     [CONF_PATH] = "path",    [CONF_FILE] = "path",
+        [CONF_STRINGS] = "strings",   [CONF_BOOL] = "boolean", [CONF_INT] = "number",
+        [CONF_DURATION] = "duration", [CONF_SIZE] = "size",    [CONF_PERCENT] = "share",
+        [CONF_CHOICE] = "choice",     [CONF_GROUP] = "group",  [CONF_LIST] = "list",
     };
     for (const struct conf_key *k = keys; k->name; k++) {
         printf("%s%s %s %s\n", prefix, k->name, names[k->type], k->fallback ? k->fallback : "-");

@@ -17,6 +17,7 @@
 #include "base/cleanup_estc.h"
 #include "base/cleanup_ossl.h"
 #include "base/fs.h"
+#include "common/credential.h"
 
 #define PEM_KEY_MAX (64 * 1024)
 #define PEM_CERTS_MAX (256 * 1024)
@@ -33,7 +34,12 @@ static int unfit(struct estc_error *err, int rc) {
 /* The bytes of a file; errors name it. */
 static int read_pem(const char *path, const char *what, size_t max, struct estc_buf *out,
                     struct stat *st, struct estc_error *err) {
+    const char *credential = credential_of(path);
     int rc = fs_read(AT_FDCWD, path, max, out, st, err);
+    if (rc == -ENOENT && credential)
+        estc_error_set(err, rc,
+                       "%s: systemd has not passed it: add LoadCredential=%s:FILE to the unit",
+                       path, credential);
     if (rc)
         estc_error_prefix(err, "%s", what);
     return unfit(err, rc);
@@ -46,15 +52,8 @@ static int unfit_content(struct estc_error *err, int rc, const char *what, const
     return unfit(err, rc);
 }
 
-/* systemd sets modes of its own there, and nobody else gets in. */
-static bool in_credentials_directory(const char *path) {
-    const char *dir = getenv("CREDENTIALS_DIRECTORY");
-    size_t len = dir ? strlen(dir) : 0;
-    return len > 1 && strncmp(path, dir, len) == 0 && path[len] == '/' && !strstr(path, "/../");
-}
-
 static int check_owner(const char *path, const struct stat *st, struct estc_error *err) {
-    if (in_credentials_directory(path))
+    if (credential_is_ours(path))
         return 0;
     if (st->st_mode & 077)
         return estc_error_set(err, ESTC_E_CREDENTIAL,

@@ -31,7 +31,7 @@ static const char *const choices[] = {"red", "green", "blue", NULL};
 
 static const struct conf_key box_keys[] = {
     {.name = "colour", .type = CONF_STRING, .offset = offsetof(struct box, colour)},
-    {.name = "file", .type = CONF_PATH, .offset = offsetof(struct box, file)},
+    {.name = "file", .type = CONF_FILE, .offset = offsetof(struct box, file)},
     {.name = "lid", .type = CONF_BOOL, .offset = offsetof(struct box, lid)},
     {.name = NULL},
 };

@@ -48,6 +48,10 @@ static void values_out_of_range_say_the_limits(void **state) {
         {"string = \"a\";", "string", "shorter than 2 bytes"},
         {"string = \"123456789\";", "string", "longer than 8 bytes"},
         {"path = \"\";", "path", "is empty"},
+        {"box = { file = \"credential:\"; };", "file: ", "write \"credential:NAME\""},
+        {"box = { file = \"credential:a/b\"; };", "file: ", "plain file name"},
+        {"box = { file = \"credential:..\"; };", "file: ", "plain file name"},
+        {"box = { file = 1; };", "file: ", "a path, or \"credential:NAME\""},
         {"strings = [\"a\", \"\"];", "strings", "is empty"},
     };
     struct conf_place *c = *state;

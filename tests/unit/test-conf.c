@@ -99,6 +99,27 @@ static void paths_are_absolute_even_in_a_file_named_from_here(void **state) {
     conf_clear(keys, &all);
 }
 
+static void files_may_be_what_systemd_passes(void **state) {
+    setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x.service", 1);
+    struct all all = read_text(*state, "box = { file = \"credential:birth.key\"; };");
+    assert_string_equal(all.box.file, "/run/credentials/x.service/birth.key");
+    conf_clear(keys, &all);
+    unsetenv("CREDENTIALS_DIRECTORY");
+    /* Who was not started by the unit reads the same text without an error. */
+    all = read_text(*state, "box = { file = \"credential:birth.key\"; };");
+    assert_string_equal(all.box.file, "credential:birth.key");
+    conf_clear(keys, &all);
+}
+
+static void what_is_written_or_made_is_no_credential(void **state) {
+    struct conf_place *c = *state;
+    struct all all = read_text(c, "path = \"credential:x\";");
+    char expected[PATH_MAX + 32];
+    snprintf(expected, sizeof(expected), "%s/credential:x", c->place->path);
+    assert_string_equal(all.path, expected);
+    conf_clear(keys, &all);
+}
+
 /* --- folders --- */
 
 static void a_folder_is_read_in_order_of_names(void **state) {
@@ -223,6 +244,8 @@ int main(void) {
         WITH_FILES(strings_in_a_row_are_one),
         WITH_FILES(one_string_makes_a_list_of_one),
         WITH_FILES(paths_are_relative_to_their_file),
+        WITH_FILES(files_may_be_what_systemd_passes),
+        WITH_FILES(what_is_written_or_made_is_no_credential),
         WITH_FILES(paths_are_absolute_even_in_a_file_named_from_here),
         WITH_FILES(a_folder_is_read_in_order_of_names),
         WITH_FILES(a_missing_folder_is_no_error_a_file_in_its_place_is),

@@ -136,6 +136,15 @@ static void systemds_credentials_are_exempt(void **state) {
     assert_key_unfit(f->key_path, "chmod 600");
 }
 
+static void a_credential_that_systemd_has_not_passed_is_named(void **state) {
+    const struct files *f = *state;
+    char path[PATH_MAX];
+    assert_key_unfit("credential:birth.key", "add LoadCredential=birth.key:FILE");
+    setenv("CREDENTIALS_DIRECTORY", f->place->path, 1);
+    assert_key_unfit(path_of(f, "birth.key", path), "add LoadCredential=birth.key:FILE");
+    setenv("CREDENTIALS_DIRECTORY", "", 1);
+}
+
 static void a_key_of_another_user_is_unfit(void **state) {
     const struct files *f = *state;
     if (geteuid() != 0) {
@@ -304,6 +313,7 @@ int main(void) {
         WITH_KEYS(a_private_key_of_ours_is_fit),
         WITH_KEYS(a_key_that_others_can_read_is_unfit),
         WITH_KEYS(systemds_credentials_are_exempt),
+        WITH_KEYS(a_credential_that_systemd_has_not_passed_is_named),
         WITH_KEYS(a_key_of_another_user_is_unfit),
         WITH_KEYS(a_key_that_cannot_be_read_is_unfit),
         WITH_KEYS(what_is_no_key_is_unfit),
