@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The control interface: one table of methods, and those who follow. A follower is a call that is
- * kept; it hears of one identity until the attempt ends, or of everything until it goes away. It is
- * never waited for.
+ * The control interface: one table of methods, and what answers those that are about enrolling.
+ * Decides nothing: it asks the manager.
  */
 #include "control.h"
 
@@ -15,118 +14,16 @@
 #include "base/fs.h"
 #include "base/text.h"
 #include "common/ctlserver.h"
+#include "control_internal.h"
 #include "control_json.h"
 #include "ctl/json.h"
 
 #define CACERTS_MAX (256 * 1024)
 
-struct follower {
-    struct control *control;
-    struct ctl_call *call;
-    char *id; /* NULL: everything */
-    struct follower *next;
-};
-
-struct control {
-    struct manager *manager;
-    struct ctlserver *server;
-    struct follower *followers;
-};
-
-/* --- followers --- */
-
-static void follower_remove(struct follower *follower) {
-    for (struct follower **at = &follower->control->followers; *at; at = &(*at)->next)
-        if (*at == follower) {
-            *at = follower->next;
-            break;
-        }
-    ctl_call_on_dead(follower->call, NULL, NULL);
-    ctl_call_unref(follower->call);
-    free(follower->id);
-    free(follower);
-}
-
-static void on_follower_dead(struct ctl_call *call, void *arg) {
-    (void)call;
-    follower_remove(arg);
-}
-
-static int follow(struct control *control, struct ctl_call *call, const char *id) {
-    struct follower *follower = calloc(1, sizeof(*follower));
-    char *copy = id ? strdup(id) : NULL;
-    if (!follower || (id && !copy)) {
-        free(follower);
-        free(copy);
-        return -ENOMEM;
-    }
-    *follower = (struct follower){
-        .control = control, .call = ctl_call_ref(call), .id = copy, .next = control->followers};
-    control->followers = follower;
-    ctl_call_on_dead(call, on_follower_dead, follower);
-    return 0;
-}
-
-static bool ends_attempt(enum manager_event_kind kind) {
-    switch (kind) {
-    case MANAGER_ISSUED:
-    case MANAGER_FAILED:
-    case MANAGER_PENDING:
-    case MANAGER_CONFIG:
-    case MANAGER_NOT_DUE:
-        return true;
-    case MANAGER_STARTED:
-    case MANAGER_STEP:
-    case MANAGER_RELOADED:
-    case MANAGER_RELOAD_FAILED:
-    case MANAGER_EVENT_MAX_:
-        break;
-    }
-    return false;
-}
-
-static json_t *event_and_identity(const struct control *control,
-                                  const struct manager_event *event) {
-    return json_pack("{s:o, s:o}", "event", control_event(event), "identity",
-                     control_identity(control->manager, event->member));
-}
-
-/* One event to one follower; it may be gone afterwards. */
-static void tell_follower(struct follower *follower, const struct manager_event *event) {
-    struct control *control = follower->control;
-    if (!follower->id) {
-        ctl_call_reply(follower->call, json_pack("{s:o}", "event", control_event(event)), true);
-        return;
-    }
-    if (event->kind == MANAGER_RELOADED && !manager_find(control->manager, follower->id)) {
-        ctl_call_error(follower->call, "NoSuchIdentity", json_pack("{s:s}", "id", follower->id));
-        follower_remove(follower);
-        return;
-    }
-    if (!event->member || strcmp(member_identity(event->member)->config->id, follower->id) != 0)
-        return;
-    if (ends_attempt(event->kind)) {
-        ctl_call_reply(follower->call, event_and_identity(control, event), false);
-        follower_remove(follower);
-    } else {
-        ctl_call_reply(follower->call, json_pack("{s:o}", "event", control_event(event)), true);
-    }
-}
-
-static void on_event(const struct manager_event *event, void *arg) {
-    struct control *control = arg;
-    struct follower *next;
-    for (struct follower *f = control->followers; f; f = next) {
-        next = f->next;
-        tell_follower(f, event);
-    }
-}
-
 /* --- methods --- */
 
-/* The member that a call names, or NULL and the call is answered. */
-static struct member *named_member(struct control *control, struct ctl_call *call,
-                                   const json_t *params) {
+struct member *control_member(struct control *control, struct ctl_call *call,
+                              const json_t *params) {
     const char *id = json_string_value(json_object_get(params, "id"));
     struct member *member = manager_find(control->manager, id);
     if (!member)
@@ -146,27 +43,25 @@ static void handle_list(struct ctl_call *call, json_t *params, void *arg) {
 
 static void handle_show(struct ctl_call *call, json_t *params, void *arg) {
     struct control *control = arg;
-    const struct member *member = named_member(control, call, params);
+    const struct member *member = control_member(control, call, params);
     if (member)
         ctl_call_reply(call,
                        json_pack("{s:o}", "identity", control_identity(control->manager, member)),
                        false);
 }
 
-/* Enroll and Renew. With `more` the follower hears everything, the end included. */
-static void ask(struct control *control, struct ctl_call *call, const json_t *params,
-                enum schedule_action action) {
-    struct member *member = named_member(control, call, params);
+void control_ask(struct control *control, struct ctl_call *call, const json_t *params,
+                 enum schedule_action action, bool force) {
+    struct member *member = control_member(control, call, params);
     if (!member)
         return;
     const char *id = member_identity(member)->config->id;
     bool more = ctl_call_wants_more(call);
     enum manager_event_kind kind = MANAGER_STARTED;
     _cleanup(freep) char *text = NULL;
-    if (more && follow(control, call, id))
+    if (more && control_follow(control, call, id))
         return;
-    int rc = manager_ask(control->manager, member, action,
-                         json_is_true(json_object_get(params, "force")), &kind, &text);
+    int rc = manager_ask(control->manager, member, action, force, &kind, &text);
     const struct manager_event event = {
         .kind = kind,
         .member = member,
@@ -175,28 +70,29 @@ static void ask(struct control *control, struct ctl_call *call, const json_t *pa
     if (rc == -ENOENT) {
         ctl_call_error(call, "NoCertificate", json_pack("{s:s}", "id", id));
     } else if (!more || kind == MANAGER_NOT_DUE) {
-        ctl_call_reply(call, event_and_identity(control, &event), false);
+        ctl_call_reply(call, control_event_and_identity(control, &event), false);
     } else {
         return; /* the follower is told, or has been */
     }
-    for (struct follower *f = control->followers; more && f; f = f->next)
-        if (f->call == call) {
-            follower_remove(f);
-            break;
-        }
+    if (more)
+        control_unfollow(control, call);
+}
+
+static bool is_forced(const json_t *params) {
+    return json_is_true(json_object_get(params, "force"));
 }
 
 static void handle_enroll(struct ctl_call *call, json_t *params, void *arg) {
-    ask(arg, call, params, SCHEDULE_ENROLL);
+    control_ask(arg, call, params, SCHEDULE_ENROLL, is_forced(params));
 }
 
 static void handle_renew(struct ctl_call *call, json_t *params, void *arg) {
-    ask(arg, call, params, SCHEDULE_RENEW);
+    control_ask(arg, call, params, SCHEDULE_RENEW, is_forced(params));
 }
 
 static void handle_cacerts(struct ctl_call *call, json_t *params, void *arg) {
     struct control *control = arg;
-    const struct member *member = named_member(control, call, params);
+    const struct member *member = control_member(control, call, params);
     if (!member)
         return;
     const char *id = member_identity(member)->config->id;
@@ -234,7 +130,8 @@ static void handle_reload(struct ctl_call *call, json_t *params, void *arg) {
 
 static void handle_events(struct ctl_call *call, json_t *params, void *arg) {
     (void)params;
-    follow(arg, call, NULL); /* out of memory: the call is given back unanswered, which is said */
+    control_follow(arg, call,
+                   NULL); /* out of memory: the call is given back unanswered, which is said */
 }
 
 /* --- the table --- */
@@ -362,7 +259,7 @@ int control_new(sd_event *event, struct manager *manager, int listen_fd, struct 
         control_free(control);
         return rc;
     }
-    manager_observe(manager, on_event, control);
+    manager_observe(manager, control_tell, control);
     *out = control;
     return 0;
 }

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of the control interface share; nobody else includes this. */
+#pragma once
+
+#include <jansson.h>
+
+#include "common/ctlserver.h"
+#include "ctl/ctl.h"
+#include "manager.h"
+
+struct follower;
+
+struct control {
+    struct manager *manager;
+    struct ctlserver *server;
+    struct follower *followers;
+};
+
+/* control.c: the member that a call names, or NULL and the call is answered. */
+struct member *control_member(struct control *control, struct ctl_call *call, const json_t *params);
+/* control.c: asks the manager and answers. With `more` the caller hears everything, the end
+ * included. */
+void control_ask(struct control *control, struct ctl_call *call, const json_t *params,
+                 enum schedule_action action, bool force);
+
+/* control_follow.c: id NULL: everything. 0 or -ENOMEM. */
+int control_follow(struct control *control, struct ctl_call *call, const char *id);
+void control_unfollow(struct control *control, const struct ctl_call *call);
+/* control_follow.c: the manager's observer; arg is the control. */
+void control_tell(const struct manager_event *event, void *arg);
+json_t *control_event_and_identity(const struct control *control,
+                                   const struct manager_event *event);
