@@ -13,7 +13,8 @@ import unittest
 
 import coap
 import harness
-from test_discovery import CORE, GOOD, OPS, URI_QUERY, Asker, links, offered, says
+from test_discover import GOOD, says
+from test_discovery import CORE, OPS, URI_QUERY, Asker, links, offered
 
 CLONE_NEWNET = 0x40000000
 PORT = 5683
