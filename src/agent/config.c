@@ -87,6 +87,8 @@ static int inherit(struct config_identity *i, const struct config_identity *d) {
         i->key_type = d->key_type;
     if (i->pop == 0)
         i->pop = d->pop;
+    if (i->prove == 0)
+        i->prove = d->prove;
     if (i->implicit_trust == 0)
         i->implicit_trust = d->implicit_trust;
     if (i->key_origin == 0)
@@ -284,6 +286,7 @@ static int complete(struct config *config, struct conf_errors *errors) {
         judge(i, errors);
         i->key_type--; /* from "said, and which" to enum estc_key_type */
         i->pop--;      /* the same, to enum config_pop */
+        i->prove--;
         i->implicit_trust--;
         i->key_origin--;
         if (make_digests(i))

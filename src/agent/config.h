@@ -37,6 +37,13 @@ enum config_origin {
     CONFIG_ORIGIN_SERVER, /* /skg */
 };
 
+/* Whether a new certificate is tried in a handshake before it is put in force. */
+enum config_prove {
+    CONFIG_PROVE_AUTO,   /* it is; where nothing works, what fails is put in force all the same */
+    CONFIG_PROVE_ALWAYS, /* and nothing else is ever put in force */
+    CONFIG_PROVE_NEVER,
+};
+
 struct config_identity {
     struct conf_origin origin; /* first: see conf_list */
     char *id;                  /* a plain file name: [A-Za-z0-9._-], not starting with "." or "-",
@@ -60,6 +67,7 @@ struct config_identity {
     int64_t attempt_timeout;             /* seconds one attempt may take */
     int64_t pending_timeout;             /* seconds a CA may take to decide */
     int pop;                             /* enum config_pop */
+    int prove;                           /* enum config_prove */
     int64_t block_size;                  /* 16..1024 */
     int64_t max_body;                    /* bytes */
     int64_t mtu;                         /* bytes, 256..9000 */

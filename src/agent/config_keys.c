@@ -16,6 +16,11 @@ static const char *const key_type_names[] = {"p256", "p384", "rsa2048", "rsa3072
 static const char *const pop_names[] = {
     [CONFIG_POP_AUTO] = "auto", [CONFIG_POP_ALWAYS] = "always", [CONFIG_POP_NEVER] = "never", NULL};
 
+static const char *const prove_names[] = {[CONFIG_PROVE_AUTO] = "auto",
+                                          [CONFIG_PROVE_ALWAYS] = "always",
+                                          [CONFIG_PROVE_NEVER] = "never",
+                                          NULL};
+
 #define AT(member) offsetof(struct config_identity, member)
 
 static const struct conf_key birth_keys[] = {
@@ -156,6 +161,13 @@ KEY_KEYS(identity_key_keys, INHERITED);
          .min = 1,                                                                     \
          .choices = pop_names,                                                         \
          .help = "whether requests are bound to their connection"},                    \
+        {.name = "prove",                                                              \
+         .type = CONF_CHOICE,                                                          \
+         .offset = AT(prove),                                                          \
+         FALLBACK("auto"),                                                             \
+         .min = 1,                                                                     \
+         .choices = prove_names,                                                       \
+         .help = "whether a new certificate is tried before it is used"},              \
         {.name = "block_size",                                                         \
          .type = CONF_INT,                                                             \
          .offset = AT(block_size),                                                     \

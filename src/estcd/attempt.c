@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The attempt: open, read credentials, connect, ask for the CA's certificates and the server's
- * wishes, key, request, enroll, check, commit. Each step begins with what the earlier ones have put
- * on disk, so an attempt that ended anywhere is continued by the next one: a pending key and
- * request are sent again byte for byte, and a CA that has issued already answers with the same
- * certificate.
+ * wishes, key, request, enroll, check, prove, commit. Each step begins with what the earlier ones
+ * have put on disk, so an attempt that ended anywhere is continued by the next one: a pending key
+ * and request are sent again byte for byte, and a CA that has issued already answers with the same
+ * certificate. A certificate that was checked is on disk as the candidate; the next attempt proves
+ * it again and asks for nothing.
  *
  * What is pending survives every failure but three, for as long as pending_timeout. A refusal
  * (4.xx) means that there is no certificate for it, and a certificate that has expired by the time
@@ -32,6 +33,7 @@ const char *const attempt_step_texts[] = {ATTEMPT_STEPS(ATTEMPT_TEXT)};
 static void attempt_clear(struct attempt *a) {
     sealfile_clear(&a->seal);
     EVP_PKEY_free(a->server_key);
+    EVP_PKEY_free(a->issued_key);
     X509_free(a->issued);
     wishes_plan_clear(&a->wishes);
     sk_X509_pop_free(a->chain, X509_free);
@@ -60,13 +62,21 @@ static int (*const steps[])(struct attempt *, char **detail, struct estc_error *
     [ATTEMPT_CSR] = attempt_csr,
     [ATTEMPT_ENROLL] = attempt_enroll,
     [ATTEMPT_CHECK] = attempt_check,
+    [ATTEMPT_PROVE] = attempt_prove,
     [ATTEMPT_COMMIT] = attempt_commit,
 };
 
 /* --- the whole --- */
 
+/* Whether a step has been done by the attempt that left a candidate. */
+static bool is_behind(const struct attempt *a, int step) {
+    return a->found && step > ATTEMPT_CREDENTIALS && step < ATTEMPT_PROVE;
+}
+
 static int run_steps(struct attempt *a, struct estc_error *err) {
     for (int step = 0; step < ATTEMPT_STEP_MAX_; step++) {
+        if (is_behind(a, step))
+            continue;
         _cleanup(freep) char *detail = NULL;
         int rc = steps[step](a, &detail, err);
         if (rc)
@@ -128,6 +138,10 @@ void attempt_run(const struct attempt_task *task, attempt_report_fn report, void
                    task->identity->id, result->text ? result->text : "");
     free(result->text);
     const struct attempt_task anew = {
-        .config = task->config, .identity = task->identity, .action = SCHEDULE_ENROLL};
+        .config = task->config,
+        .identity = task->identity,
+        .action = SCHEDULE_ENROLL,
+        .anew = task->anew,
+    };
     run_once(&anew, &wait, report, arg, result);
 }

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <estc/error.h>
@@ -22,6 +23,7 @@
     X(ATTEMPT_CSR, "csr", "certification request ready")         \
     X(ATTEMPT_ENROLL, "enroll", "certificate received")          \
     X(ATTEMPT_CHECK, "check", "certificate checked")             \
+    X(ATTEMPT_PROVE, "prove", "certificate tried")               \
     X(ATTEMPT_COMMIT, "commit", "certificate in place")
 
 #define ATTEMPT_ENUM(name, label, text) name,
@@ -34,6 +36,7 @@ struct attempt_task {
     const struct config *config;
     const struct config_identity *identity;
     enum schedule_action action;
+    bool anew; /* a certificate that is not in force yet does not do: somebody wants another */
 };
 
 /* How it ended. */

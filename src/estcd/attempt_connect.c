@@ -62,6 +62,9 @@ int attempt_open(struct attempt *a, char **detail, struct estc_error *err) {
         return rc;
     a->renewing = a->task->action == SCHEDULE_RENEW;
     a->op = op_of(a);
+    rc = attempt_find_candidate(a, err);
+    if (rc || a->found)
+        return rc;
     rc = store_load_pending(a->store, &a->pending, err);
     if (rc == -ENOENT)
         return 0;
@@ -101,26 +104,33 @@ static int use_current(struct attempt *a, struct estc_error *err) {
     return a->renewed ? 0 : out_of_memory(err);
 }
 
+static int read_credentials(struct attempt *a, struct estc_error *err) {
+    if (a->renewing)
+        return use_current(a, err);
+    return pem_read_credentials(a->identity->birth_certificate, a->identity->birth_key,
+                                &a->credentials, err);
+}
+
 int attempt_credentials(struct attempt *a, char **detail, struct estc_error *err) {
-    int rc = a->renewing ? use_current(a, err)
-                         : pem_read_credentials(a->identity->birth_certificate,
-                                                a->identity->birth_key, &a->credentials, err);
+    int rc = a->found ? 0 : read_credentials(a, err);
     if (!rc)
         rc = attempt_load_trust(a, err);
-    if (!rc && a->op == ESTC_OP_SKG && a->identity->key_decrypt)
+    if (!rc && !a->found && a->op == ESTC_OP_SKG && a->identity->key_decrypt)
         rc = sealfile_read_own(a->identity->key_decrypt, &a->seal, err);
     if (rc)
         return rc;
-    *detail = estc_name_text(X509_get_subject_name(a->credentials.cert));
+    const X509 *own = a->found ? a->issued : a->credentials.cert;
+    *detail = estc_name_text(X509_get_subject_name(own));
     return *detail ? 0 : out_of_memory(err);
 }
 
-static struct estc_coaps_options way(const struct attempt *a) {
+struct estc_coaps_options attempt_way(const struct attempt *a,
+                                      const struct estc_credentials *credentials) {
     const struct config_identity *i = a->identity;
     return (struct estc_coaps_options){
         .host = i->url_parts.host,
         .port = i->url_parts.port,
-        .credentials = a->credentials,
+        .credentials = *credentials,
         .trust = a->trust,
         .explicit_trust = attempt_explicit(a),
         .allow_rsa_server = i->allow_rsa_server == CONF_TRUE,
@@ -135,16 +145,22 @@ static struct estc_coaps_options way(const struct attempt *a) {
     };
 }
 
-int attempt_reach(struct attempt *a, char **detail, struct estc_error *err) {
+struct estc_client_options attempt_paths(const struct attempt *a,
+                                         struct estc_transport *transport) {
     const struct config_identity *i = a->identity;
-    struct estc_client_options client = {
+    return (struct estc_client_options){
+        .transport = transport,
         .root = i->url_parts.root,
         .label = i->label,
         .discover = !i->url_parts.has_root,
         .host = i->url_parts.host,
         .port = i->url_parts.port,
     };
-    struct estc_coaps_options options = way(a);
+}
+
+int attempt_reach(struct attempt *a, char **detail, struct estc_error *err) {
+    struct estc_client_options client = attempt_paths(a, NULL);
+    struct estc_coaps_options options = attempt_way(a, &a->credentials);
     int rc = attempt_bootstrap(a, &options, &client, err);
     if (rc)
         return rc;
@@ -158,7 +174,7 @@ int attempt_reach(struct attempt *a, char **detail, struct estc_error *err) {
         rc = estc_client_connect(a->client, &a->wait, err);
     if (rc)
         return rc;
-    *detail = strdup(i->url);
+    *detail = strdup(a->identity->url);
     return *detail ? 0 : out_of_memory(err);
 }
 

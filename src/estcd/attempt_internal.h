@@ -41,8 +41,10 @@ struct attempt {
     struct wishes_plan wishes; /* what of the server's wishes goes into the request */
     struct sealfile seal;      /* for /skg: with what the key is to be sealed; may be empty */
     EVP_PKEY *server_key;      /* of /skg, instead of pending.key */
+    EVP_PKEY *issued_key;
     X509 *issued;
     STACK_OF(X509) * chain; /* what stands between issued and its anchor */
+    bool found;             /* the three were issued in an earlier attempt, and are not in force */
     int64_t retry_after;
 };
 
@@ -60,8 +62,16 @@ ATTEMPT_STEP(attempt_key);        /* attempt_request.c */
 ATTEMPT_STEP(attempt_csr);
 ATTEMPT_STEP(attempt_enroll); /* attempt_issue.c */
 ATTEMPT_STEP(attempt_check);
+ATTEMPT_STEP(attempt_prove); /* attempt_prove.c */
 ATTEMPT_STEP(attempt_commit);
 #undef ATTEMPT_STEP
+
+/* What an earlier attempt got issued and did not put in force, if it still fits. attempt_prove.c */
+int attempt_find_candidate(struct attempt *a, struct estc_error *err);
+/* The server and the way there, as these credentials. attempt_connect.c */
+struct estc_coaps_options attempt_way(const struct attempt *a,
+                                      const struct estc_credentials *credentials);
+struct estc_client_options attempt_paths(const struct attempt *a, struct estc_transport *transport);
 
 /* Who may vouch for the server: fills in trust, held and designated. attempt_trust.c */
 int attempt_load_trust(struct attempt *a, struct estc_error *err);

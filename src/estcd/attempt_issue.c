@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * From the request to a certificate in its place: sent, checked, committed. Nothing that works is
- * replaced by anything that has not passed the check.
+ * From the request to a certificate on disk: sent, checked, written down as a candidate. Nothing
+ * that has not passed the check gets there.
  */
 #include "attempt_internal.h"
 
@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "base/cleanup_ossl.h"
-#include "base/clock.h"
 #include "base/text.h"
 #include "timebase.h"
 
@@ -74,18 +73,28 @@ static int check_names(struct attempt *a, struct estc_error *err) {
     return rc;
 }
 
-static EVP_PKEY *key_of(const struct attempt *a) {
-    return a->op == ESTC_OP_SKG ? a->server_key : a->pending.key;
+static int stage(struct attempt *a, struct estc_error *err) {
+    const struct store_issued issued = {
+        .key = a->issued_key,
+        .cert = a->issued,
+        .chain = a->chain,
+        .cacerts = estc_trust_anchors(a->anchors),
+        .request_digest = a->pending.request_digest,
+        .rest_digest = a->identity->rest_digest,
+        .now = timebase_now(),
+    };
+    return store_stage(a->store, &issued, err);
 }
 
-/* Chain, dates and key, before anything that works is replaced. */
+/* Chain, dates and key, before it is written down. */
 int attempt_check(struct attempt *a, char **detail, struct estc_error *err) {
     (void)detail;
     _cleanup(sk_x509_freep) STACK_OF(X509) *chain = NULL;
     int rc = check_chain(a, &chain, err);
     if (rc)
         return estc_error_prefix(err, "the issued certificate");
-    if (!estc_cert_has_key(a->issued, key_of(a)))
+    EVP_PKEY *key = a->op == ESTC_OP_SKG ? a->server_key : a->pending.key;
+    if (!estc_cert_has_key(a->issued, key))
         return estc_error_set(err, ESTC_E_MISMATCH,
                               "the issued certificate is not for the key that was made for it");
     if (X509_check_ca(a->issued) == 1)
@@ -98,24 +107,8 @@ int attempt_check(struct attempt *a, char **detail, struct estc_error *err) {
     X509_free(sk_X509_shift(chain)); /* the certificate itself */
     X509_free(sk_X509_pop(chain));   /* the anchor */
     a->chain = TAKE(chain);
-    return 0;
-}
-
-int attempt_commit(struct attempt *a, char **detail, struct estc_error *err) {
-    const struct store_issued issued = {
-        .key = key_of(a),
-        .cert = a->issued,
-        .chain = a->chain,
-        .cacerts = estc_trust_anchors(a->anchors),
-        .request_digest = a->pending.request_digest,
-        .rest_digest = a->identity->rest_digest,
-        .now = timebase_now(),
-    };
-    _cleanup(facts_clear) struct facts facts = {0};
-    int rc = store_commit(a->store, &issued, &facts, err);
-    if (rc)
-        return rc;
-    char until[CLOCK_TEXT_MAX];
-    *detail = text_format("valid until %s", clock_text(facts.not_after, until));
-    return *detail ? 0 : out_of_memory(err);
+    if (!EVP_PKEY_up_ref(key))
+        return out_of_memory(err);
+    a->issued_key = key;
+    return stage(a, err);
 }

@@ -233,6 +233,7 @@ int manager_ask(struct manager *manager, struct member *member, enum schedule_ac
     }
     identity->asked = true;
     member->wants_enroll = action == SCHEDULE_ENROLL && force;
+    member->wants_another = force;
     member_replan(member);
     manager_schedule(manager);
     return 0;

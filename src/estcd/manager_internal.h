@@ -13,6 +13,7 @@ struct member {
     struct identity identity;
     struct schedule_plan plan; /* as of the last change */
     bool wants_enroll;         /* asked for /sen although a renewal would do */
+    bool wants_another;        /* and for a certificate that is not there yet */
 
     /* while a worker runs */
     pid_t pid;

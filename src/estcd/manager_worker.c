@@ -97,6 +97,7 @@ static void apply(struct member *member, const struct attempt_result *result) {
     if (store_save_attempts(member->manager->config->state_directory, identity->config->id,
                             &identity->attempts, &err))
         journal_warning("%s: the attempt cannot be recorded: %s", identity->config->id, err.text);
+    member->wants_another = false;
     member_unwatch(member);
     if (kind == MANAGER_CONFIG || identity->store_unfit)
         member_watch(member);
@@ -283,7 +284,11 @@ static int watch_worker(struct member *member) {
 void member_start(struct member *member, enum schedule_action action) {
     struct identity *identity = &member->identity;
     const struct attempt_task task = {
-        .config = member->manager->config, .identity = identity->config, .action = action};
+        .config = member->manager->config,
+        .identity = identity->config,
+        .action = action,
+        .anew = member->wants_another,
+    };
     struct estc_error err = {0};
     identity->asked = false;
     member->wants_enroll = false;

@@ -157,17 +157,17 @@ int64_t store_generation_number(const char *name) {
     return strtoll(name, NULL, 10);
 }
 
-int64_t store_current_number(int dirfd) {
+int64_t store_link_number(int dirfd, const char *link) {
     static const char prefix[] = STORE_GENERATIONS "/";
     char target[64] = "";
-    ssize_t len = readlinkat(dirfd, STORE_CURRENT, target, sizeof(target) - 1);
+    ssize_t len = readlinkat(dirfd, link, target, sizeof(target) - 1);
     if (len < 0 || strncmp(target, prefix, strlen(prefix)) != 0)
         return 0;
     return store_generation_number(target + strlen(prefix));
 }
 
-int store_open_current(int dirfd, int *out, struct estc_error *err) {
-    int64_t number = store_current_number(dirfd);
+int store_open_link(int dirfd, const char *link, int *out, struct estc_error *err) {
+    int64_t number = store_link_number(dirfd, link);
     if (number == 0)
         return estc_error_set(err, -ENOENT, "nothing in force yet");
     char name[24];
@@ -183,7 +183,7 @@ int store_open_current(int dirfd, int *out, struct estc_error *err) {
 }
 
 int store_open_generation(int dirfd, const char *path, int *out, struct estc_error *err) {
-    int rc = store_open_current(dirfd, out, err);
+    int rc = store_open_link(dirfd, STORE_CURRENT, out, err);
     if (rc == -ENOENT)
         return estc_error_set(err, rc, "%s: no certificate yet", path);
     if (rc)
@@ -214,7 +214,7 @@ int store_check_key_file(int dirfd, const char *path, const char *folder, struct
     return 0;
 }
 
-int store_read_facts(int generation_fd, const char *path, struct facts *out,
+int store_read_facts(int generation_fd, const char *path, const char *folder, struct facts *out,
                      struct estc_error *err) {
     _cleanup(json_freep) json_t *json = NULL;
     int rc = store_read_json(generation_fd, "facts.json", &json, err);
@@ -222,7 +222,7 @@ int store_read_facts(int generation_fd, const char *path, struct facts *out,
         rc = facts_from_json(json, out, err);
     if (!rc || rc == -ENOMEM)
         return rc;
-    estc_error_prefix(err, "%s/" STORE_CURRENT "/facts.json", path);
+    estc_error_prefix(err, "%s/%s/facts.json", path, folder);
     if (err)
         err->code = ESTC_E_CREDENTIAL;
     return ESTC_E_CREDENTIAL;
@@ -246,7 +246,7 @@ int store_load_facts(const char *state_directory, const char *id, struct facts *
                             "%s/" STORE_CURRENT "/cert.pem: %m: restore it, or remove "
                             "%s/" STORE_CURRENT ", and estcd enrolls anew",
                             path, path);
-    return rc ? rc : store_read_facts(generation, path, out, err);
+    return rc ? rc : store_read_facts(generation, path, STORE_CURRENT, out, err);
 }
 
 /* --- the record of attempts --- */

@@ -8,15 +8,16 @@
  *   STATE/identities/ID/pending/key.pem   the key of an attempt, before anything is sent
  *   STATE/identities/ID/pending/request.json   {op, request_digest, csr (base64), retry_at}
  *   STATE/identities/ID/generations/N/{key,cert,chain,fullchain,cacerts,combined}.pem, facts.json
- *   STATE/identities/ID/current -> generations/N
+ *   STATE/identities/ID/current -> generations/N        what is in force
+ *   STATE/identities/ID/candidate -> generations/N      issued, and not in force yet
  *   STATE/identities/ID/trust/generations/N/{anchors,helpers}.pem, trust.json
  *   STATE/identities/ID/trust/current -> generations/N      the explicit anchors, from /crts
  *   STATE/identities/ID/attempts.json     the manager's: failures in a row, last result, back-off
  *
- * One rename of `current` switches key and certificate together. A generation is written under a
- * temporary name, synced, renamed to its number, and only then pointed at; whatever a kill leaves
- * behind is removed by the next worker. A foreign file in the way is set aside as NAME.foreign-N
- * and named in the log, never used. The last 3 generations stay.
+ * A generation is written under a temporary name, synced, renamed to its number, and only then
+ * pointed at, by `candidate` first. Renaming that to `current` switches key and certificate
+ * together. Whatever a kill leaves behind is removed by the next worker. A foreign file in the way
+ * is set aside as NAME.foreign-N and named in the log, never used. The last 3 generations stay.
  */
 #pragma once
 
@@ -91,6 +92,9 @@ struct store_current {
 };
 /* -ENOENT: none. ESTC_E_CREDENTIAL: there, but unfit (key and certificate do not match, ...). */
 int store_load_current(struct store *store, struct store_current *out, struct estc_error *err);
+/* What is issued and not in force yet. -ENOENT: none. A broken one is set aside and -ENOENT
+ * returned. */
+int store_load_candidate(struct store *store, struct store_current *out, struct estc_error *err);
 void store_current_clear(struct store_current *current);
 
 /* The explicit anchors. */
@@ -119,6 +123,8 @@ int store_load_pending(struct store *store, struct store_pending *out, struct es
 int store_save_pending(struct store *store, const struct store_pending *pending,
                        struct estc_error *err);
 int store_drop_pending(struct store *store, struct estc_error *err);
+/* The same when its certificate is on disk: a failure leaves what is only in the way. */
+void store_finish_pending(struct store *store);
 void store_pending_clear(struct store_pending *pending);
 
 struct store_issued {
@@ -128,6 +134,7 @@ struct store_issued {
     const char *request_digest, *rest_digest;
     int64_t now;
 };
-/* Writes a generation, switches `current`, drops what is pending, prunes; *facts describes it. */
-int store_commit(struct store *store, const struct store_issued *issued, struct facts *facts,
-                 struct estc_error *err);
+/* Writes a generation, makes it the candidate in place of any other, and drops what is pending. */
+int store_stage(struct store *store, const struct store_issued *issued, struct estc_error *err);
+/* Puts the candidate in force; removes generations that are too old. */
+int store_promote(struct store *store, struct estc_error *err);

@@ -138,11 +138,10 @@ static int put_generation(struct store *store, int all, const struct generation_
         {"facts.json", text, strlen(text), STORE_FILE_MODE},
         {NULL},
     };
-    return store_series_put(store, all, facts->generation, files, err);
+    return store_series_put(store, all, facts->generation, files, STORE_CANDIDATE, err);
 }
 
-int store_commit(struct store *store, const struct store_issued *issued, struct facts *facts,
-                 struct estc_error *err) {
+int store_stage(struct store *store, const struct store_issued *issued, struct estc_error *err) {
     _cleanup(fs_closep) int all = store_series_open(store, err);
     if (all < 0)
         return all;
@@ -159,12 +158,16 @@ int store_commit(struct store *store, const struct store_issued *issued, struct 
         estc_error_prefix(err, "%s", store->path);
         return rc;
     }
-    /* The certificate is in force; what is left over of the attempt is only in the way. */
-    struct estc_error why = {0};
-    if (store_drop_pending(store, &why))
-        log_warning("the finished request stays: %s", why.text);
-    store_series_prune(all, number);
-    *facts = made;
-    made = (struct facts){0};
+    store_finish_pending(store);
+    return 0;
+}
+
+int store_promote(struct store *store, struct estc_error *err) {
+    int rc = store_series_promote(store, err);
+    if (rc)
+        return estc_error_prefix(err, "%s", store->path);
+    _cleanup(fs_closep) int all = store_series_open(store, NULL);
+    if (all >= 0)
+        store_series_prune(store, all);
     return 0;
 }

@@ -16,6 +16,7 @@
 #define STORE_GENERATIONS "generations"
 #define STORE_PENDING "pending"
 #define STORE_CURRENT "current"
+#define STORE_CANDIDATE "candidate"
 #define STORE_TRUST "trust"
 #define STORE_KEY "key.pem"
 
@@ -32,12 +33,13 @@ int store_open_identity(const char *state_directory, const char *id, bool create
 /* The number in a generation's name; 0 for what is none of ours. */
 int64_t store_generation_number(const char *name);
 
-/* The generation that `current` points at; 0 for none, and for anything else that stands there. */
-int64_t store_current_number(int dirfd);
+/* The generation that a link (STORE_CURRENT, STORE_CANDIDATE) points at; 0 for none, and for
+ * anything else that stands there. */
+int64_t store_link_number(int dirfd, const char *link);
 
-/* The folder that `current` points at: -ENOENT without one, ESTC_E_CREDENTIAL when it is gone. */
-int store_open_current(int dirfd, int *out, struct estc_error *err);
-/* The same for key and certificate, in the identity's folder; with the remedy. */
+/* The folder that a link points at: -ENOENT without one, ESTC_E_CREDENTIAL when it is gone. */
+int store_open_link(int dirfd, const char *link, int *out, struct estc_error *err);
+/* The same for the key and certificate in force, in the identity's folder; with the remedy. */
 int store_open_generation(int dirfd, const char *path, int *out, struct estc_error *err);
 
 /* The private key in an open folder, which texts call PATH/FOLDER: a regular file, not empty, and
@@ -48,8 +50,8 @@ int store_check_key_file(int dirfd, const char *path, const char *folder, struct
 int store_sweep(int dirfd, struct estc_error *err);
 
 /*
- * Generations in the folder of `at` (its lock is not looked at): `generations/N` and the link
- * `current`. Opening makes the folder of all; a number is free until it is put.
+ * Generations in the folder of `at` (its lock is not looked at): `generations/N` and the links to
+ * them. Opening makes the folder of all; a number is free until it is put.
  */
 struct store_file {
     const char *name; /* NULL: the end */
@@ -59,11 +61,14 @@ struct store_file {
 };
 int store_series_open(const struct store *at, struct estc_error *err);
 int64_t store_series_next(int all);
+/* Writes one, synced, and points `link` at it. */
 int store_series_put(const struct store *at, int all, int64_t number,
-                     const struct store_file *files, struct estc_error *err);
-/* Removes what is older than the last STORE_KEPT up to `newest`. A failure costs space, nothing
+                     const struct store_file *files, const char *link, struct estc_error *err);
+/* Makes `current` of `candidate`, by one rename. */
+int store_series_promote(const struct store *at, struct estc_error *err);
+/* Removes all but the last STORE_KEPT and what a link points at. A failure costs space, nothing
  * else. */
-void store_series_prune(int all, int64_t newest);
+void store_series_prune(const struct store *at, int all);
 int store_series_sweep(const struct store *at, struct estc_error *err);
 
 /* Sweeps the trust's generations, if there are any. */
@@ -82,8 +87,9 @@ int store_read_json(int dirfd, const char *name, json_t **out, struct estc_error
 int store_write_json(int dirfd, const char *name, const json_t *json, bool replace, mode_t mode,
                      struct estc_error *err);
 
-/* facts.json of an open generation. ESTC_E_CREDENTIAL when it cannot be used. */
-int store_read_facts(int generation_fd, const char *path, struct facts *out,
+/* facts.json of an open generation, which texts call PATH/FOLDER. ESTC_E_CREDENTIAL when it cannot
+ * be used. */
+int store_read_facts(int generation_fd, const char *path, const char *folder, struct facts *out,
                      struct estc_error *err);
 
 /* Renames what stands in the way to NAME.foreign-N and says so in the log. */

@@ -50,6 +50,12 @@ int store_drop_pending(struct store *store, struct estc_error *err) {
     return rc ? rc : fs_sync_dir(store->dirfd, ".", err);
 }
 
+void store_finish_pending(struct store *store) {
+    struct estc_error why = {0};
+    if (store_drop_pending(store, &why))
+        log_warning("the finished request stays: %s", why.text);
+}
+
 /* --- writing --- */
 
 static char *base64(const struct estc_buf *data) {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Generations in a folder, whatever they consist of. One is written under a temporary name and
- * synced, renamed to its number, and only then pointed at by `current`: whoever reads through the
- * link sees the old files or the new ones, never a mixture, after a power cut as well. What a
- * killed predecessor left half-written is swept away.
+ * synced, renamed to its number, and only then pointed at by a link: whoever reads through it sees
+ * the old files or the new ones, never a mixture, after a power cut as well. That holds for
+ * `current` and for `candidate`, which becomes `current` by one rename. What a killed predecessor
+ * left half-written is swept away.
  */
 #include "store_internal.h"
 
@@ -53,18 +54,37 @@ int64_t store_series_next(int all) {
     return highest + 1;
 }
 
-void store_series_prune(int all, int64_t newest) {
-    int64_t oldest = newest - STORE_KEPT + 1;
+/* The STORE_KEPT highest numbers, the highest first. */
+static void find_last(DIR *dir, int64_t last[STORE_KEPT]) {
+    for (const struct dirent *e; (e = readdir(dir));) {
+        int64_t number = store_generation_number(e->d_name);
+        for (int i = 0; i < STORE_KEPT; i++)
+            if (number > last[i]) {
+                int64_t next = last[i];
+                last[i] = number;
+                number = next;
+            }
+    }
+}
+
+void store_series_prune(const struct store *at, int all) {
     int fd = openat(all, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    for (const struct dirent *e; dir && (e = readdir(dir));) {
+    if (!dir)
+        return;
+    int64_t last[STORE_KEPT] = {0};
+    find_last(dir, last);
+    int64_t current = store_link_number(at->dirfd, STORE_CURRENT);
+    int64_t candidate = store_link_number(at->dirfd, STORE_CANDIDATE);
+    rewinddir(dir);
+    for (const struct dirent *e; (e = readdir(dir));) {
         int64_t number = store_generation_number(e->d_name);
         struct estc_error why = {0};
-        if (number > 0 && number < oldest && fs_remove_tree(all, e->d_name, &why))
+        if (number > 0 && number < last[STORE_KEPT - 1] && number != current &&
+            number != candidate && fs_remove_tree(all, e->d_name, &why))
             log_warning("old generation stays: %s", why.text);
     }
-    if (dir)
-        closedir(dir);
+    closedir(dir);
 }
 
 int store_sweep(int dirfd, struct estc_error *err) {
@@ -105,16 +125,17 @@ static int write_files(int all, const struct store_file *files, struct estc_erro
     return rc;
 }
 
-/* What stands where `current` should and is none of ours gives way to it. */
-static int clear_the_way(const struct store *at, struct estc_error *err) {
+/* What stands where a link of ours should and is none gives way to it. */
+static int clear_the_way(const struct store *at, const char *link, struct estc_error *err) {
     struct stat st;
-    bool foreign = store_current_number(at->dirfd) == 0 &&
-                   fstatat(at->dirfd, STORE_CURRENT, &st, AT_SYMLINK_NOFOLLOW) == 0;
-    return foreign ? store_set_aside(at->dirfd, at->path, STORE_CURRENT, err) : 0;
+    bool foreign = store_link_number(at->dirfd, link) == 0 &&
+                   fstatat(at->dirfd, link, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    return foreign ? store_set_aside(at->dirfd, at->path, link, err) : 0;
 }
 
-/* From the finished folder under its temporary name to what is in force. */
-static int promote(const struct store *at, int all, const char *number, struct estc_error *err) {
+/* From the finished folder under its temporary name to what the link points at. */
+static int finish(const struct store *at, int all, const char *number, const char *link,
+                  struct estc_error *err) {
     _cleanup(freep) char *target = text_format(STORE_GENERATIONS "/%s", number);
     if (!target)
         return out_of_memory(err);
@@ -122,26 +143,35 @@ static int promote(const struct store *at, int all, const char *number, struct e
         return fs_fail(err, errno, "finish", target);
     int rc = fs_sync_dir(all, ".", err);
     if (!rc)
-        rc = clear_the_way(at, err);
-    return rc ? rc : fs_symlink_atomic(at->dirfd, target, STORE_CURRENT, err);
+        rc = clear_the_way(at, link, err);
+    return rc ? rc : fs_symlink_atomic(at->dirfd, target, link, err);
 }
 
-/* On a full disk every byte counts. What is in force stays, even if only the last sync failed. */
-static void undo(const struct store *at, int all, const char *number) {
+/* On a full disk every byte counts. What is pointed at stays, even if only the last sync failed. */
+static void undo(const struct store *at, int all, const char *number, const char *link) {
     fs_remove_tree(all, UNFINISHED, NULL);
-    if (store_current_number(at->dirfd) != store_generation_number(number))
+    if (store_link_number(at->dirfd, link) != store_generation_number(number))
         fs_remove_tree(all, number, NULL);
 }
 
+int store_series_promote(const struct store *at, struct estc_error *err) {
+    int rc = clear_the_way(at, STORE_CURRENT, err);
+    if (rc)
+        return rc;
+    if (renameat(at->dirfd, STORE_CANDIDATE, at->dirfd, STORE_CURRENT) < 0)
+        return fs_fail(err, errno, "put in force", STORE_CANDIDATE);
+    return fs_sync_dir(at->dirfd, ".", err);
+}
+
 int store_series_put(const struct store *at, int all, int64_t number,
-                     const struct store_file *files, struct estc_error *err) {
+                     const struct store_file *files, const char *link, struct estc_error *err) {
     _cleanup(freep) char *name = text_format("%lld", (long long)number);
     if (!name)
         return out_of_memory(err);
     int rc = write_files(all, files, err);
     if (!rc)
-        rc = promote(at, all, name, err);
+        rc = finish(at, all, name, link, err);
     if (rc)
-        undo(at, all, name);
+        undo(at, all, name, link);
     return rc;
 }

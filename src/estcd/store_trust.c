@@ -89,7 +89,7 @@ static int open_current(int dirfd, const char *path, int *fd, struct estc_error 
     _cleanup(folder_close) struct store folder = {.dirfd = -1};
     int rc = folder_open(dirfd, path, false, &folder, err);
     if (!rc)
-        rc = store_open_current(folder.dirfd, fd, err);
+        rc = store_open_link(folder.dirfd, STORE_CURRENT, fd, err);
     return rc == 0 || rc == -ENOENT ? rc : unfit(err, rc, path);
 }
 
@@ -168,7 +168,7 @@ static int put(const struct store *at, int all, const struct estc_trust *trust,
         {FACTS, text, strlen(text), STORE_FILE_MODE},
         {NULL, NULL, 0, 0},
     };
-    return rc ? rc : store_series_put(at, all, facts->generation, files, err);
+    return rc ? rc : store_series_put(at, all, facts->generation, files, STORE_CURRENT, err);
 }
 
 int store_commit_trust(struct store *store, const struct estc_trust *trust,
@@ -187,6 +187,6 @@ int store_commit_trust(struct store *store, const struct estc_trust *trust,
         estc_error_prefix(err, "%s", folder.path);
         return rc;
     }
-    store_series_prune(all, facts->generation);
+    store_series_prune(&folder, all);
     return 0;
 }

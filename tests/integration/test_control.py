@@ -131,7 +131,7 @@ class Control(harness.ClassSite):
         self.assertEqual(events[-1]["kind"], "issued")
         self.assertEqual([e["step"] for e in events if e["kind"] == "step"],
                          ["open", "credentials", "connect", "cacerts", "attributes", "key", "csr",
-                          "enroll", "check", "commit"])
+                          "enroll", "check", "prove", "commit"])
         self.assertEqual(replies[-1]["parameters"]["identity"]["state"], "valid")
 
     def test_without_more_the_reply_comes_at_once(self):
@@ -171,7 +171,7 @@ class Control(harness.ClassSite):
                 self.assertTrue(reply["continues"])
                 kinds.append(reply["parameters"]["event"]["kind"])
             self.assertEqual(kinds[0], "started")
-            self.assertEqual(kinds.count("step"), 10)
+            self.assertEqual(kinds.count("step"), 11)
 
     def test_several_calls_in_one_write(self):
         client = self.connect()

@@ -61,7 +61,7 @@ class Kill(harness.ClassSite, harness.TestCase):
         """Killed between putting the certificate in force and dropping the request: who enrolls anew
         sends it once more, gets the same certificate, and that is a success."""
         site = self.site_for()
-        site.write_config([site.identity("gw-again")])
+        site.write_config([site.identity("gw-again", prove="never")])  # a proof would be a use of it
         site.start_daemon(env={**harness.preload("stall-at-step"), "ESTC_TEST_STEP": "csr"})
         harness.wait_for(lambda: "worker stands still" in site.daemon.log(), "the request is made")
         pending = site.state / "identities/gw-again/pending"
@@ -103,7 +103,7 @@ for _step in STEPS:
 class Steps(harness.TestCase):
     def test_all_steps_are_known(self):
         self.assertEqual(STEPS, ["open", "credentials", "connect", "cacerts", "attributes", "key",
-                                 "csr", "enroll", "check", "commit"])
+                                 "csr", "enroll", "check", "prove", "commit"])
 
 
 if __name__ == "__main__":

@@ -115,9 +115,9 @@ static inline int scene_commit(const struct attempt_task *task, int64_t lifetime
                                         .request_digest = task->identity->request_digest,
                                         .rest_digest = task->identity->rest_digest,
                                         .now = clock_real()};
-    struct facts facts = {0};
-    rc = store_commit(store, &issued, &facts, NULL);
-    facts_clear(&facts);
+    rc = store_stage(store, &issued, NULL);
+    if (!rc)
+        rc = store_promote(store, NULL);
     sk_X509_free(cas);
     store_close(store);
     return rc;

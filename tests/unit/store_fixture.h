@@ -96,9 +96,9 @@ static inline X509 *site_cert(struct site *site, EVP_PKEY *key, const char *subj
                                                          .issuer_key = site->ca_key});
 }
 
-/* What store_commit() says to a new certificate for the site's key. */
-static inline int site_commit(struct site *site, struct store *store, const char *subject,
-                              struct facts *facts, struct estc_error *err) {
+/* Makes a new certificate for the site's key the candidate. */
+static inline int site_stage(struct site *site, struct store *store, const char *subject,
+                             struct estc_error *err) {
     _cleanup(x509_freep) X509 *cert = site_cert(site, site->key, subject);
     const struct store_issued issued = {
         .key = site->key,
@@ -108,7 +108,16 @@ static inline int site_commit(struct site *site, struct store *store, const char
         .rest_digest = "REST",
         .now = 1800000000,
     };
-    return store_commit(store, &issued, facts, err);
+    return store_stage(store, &issued, err);
+}
+
+/* And puts it in force, as a worker does. */
+static inline int site_commit(struct site *site, struct store *store, const char *subject,
+                              struct facts *facts, struct estc_error *err) {
+    int rc = site_stage(site, store, subject, err);
+    if (!rc)
+        rc = store_promote(store, err);
+    return rc ? rc : store_load_facts(site->state, ID, facts, err);
 }
 
 /* The same, which must succeed, with the store opened for it; the generation's number. */

@@ -71,6 +71,7 @@ static void an_identity_inherits_what_it_does_not_say(void **state) {
     assert_int_equal(i->attempt_timeout, 300);
     assert_int_equal(i->pending_timeout, 30 * 86400);
     assert_int_equal(i->pop, CONFIG_POP_AUTO);
+    assert_int_equal(i->prove, CONFIG_PROVE_AUTO);
     assert_int_equal(i->block_size, 1024);
     assert_int_equal(i->max_body, 65536);
     assert_int_equal(i->mtu, 1280);
@@ -85,7 +86,7 @@ static void an_identity_inherits_what_it_does_not_say(void **state) {
     config = load_good(c, "defaults = { " COMMON " subject = \"CN=all\"; label = \"l\";"
                           "subject_alt_names = [\"DNS:all\"]; key_type = \"rsa3072\";"
                           "renew_at = \"50%\"; attempt_timeout = \"1m\"; block_size = 64;"
-                          "pending_timeout = \"2m\"; pop = \"never\";"
+                          "pending_timeout = \"2m\"; pop = \"never\"; prove = \"always\";"
                           "mtu = 576; dtls_timeout = \"9s\"; ack_timeout = \"5s\";"
                           "source = \"192.0.2.1\"; interface = \"wwan0\";"
                           "max_body = \"1K\"; allow_rsa_server = true; };"
@@ -99,6 +100,7 @@ static void an_identity_inherits_what_it_does_not_say(void **state) {
     assert_int_equal(i->attempt_timeout, 60);
     assert_int_equal(i->pending_timeout, 120);
     assert_int_equal(i->pop, CONFIG_POP_NEVER);
+    assert_int_equal(i->prove, CONFIG_PROVE_ALWAYS);
     assert_int_equal(i->block_size, 64);
     assert_int_equal(i->max_body, 1024);
     assert_int_equal(i->mtu, 576);

@@ -151,8 +151,8 @@ static void the_chain_goes_where_servers_want_it(void **state) {
                                         .request_digest = "D",
                                         .rest_digest = "R"};
     struct store *store = site_open(site);
-    _cleanup(facts_clear) struct facts facts = {0};
-    assert_int_equal(store_commit(store, &issued, &facts, NULL), 0);
+    assert_int_equal(store_stage(store, &issued, NULL), 0);
+    assert_int_equal(store_promote(store, NULL), 0);
     _cleanup(estc_buf_clear) struct estc_buf full = {0}, combined = {0};
     append(&full, site_identity(site), "current/cert.pem");
     append(&full, site->fd, "current/chain.pem");
@@ -178,7 +178,49 @@ static void the_last_three_generations_stay(void **state) {
     close(all);
     assert_true(site_has(site, "generations/10/key.pem"));
     assert_true(site_has(site, "generations/12/key.pem"));
-    assert_int_equal(store_current_number(site->fd), 12);
+    assert_int_equal(store_link_number(site->fd, STORE_CURRENT), 12);
+}
+
+static void a_candidate_is_not_in_force(void **state) {
+    struct site *site = *state;
+    struct store *store = site_open(site);
+    struct store_current candidate = {0};
+    struct facts facts = {0};
+    assert_int_equal(store_load_candidate(store, &candidate, NULL), -ENOENT);
+    assert_int_equal(site_stage(site, store, "CN=one", NULL), 0);
+    assert_int_equal(store_load_facts(site->state, ID, &facts, NULL), -ENOENT);
+    assert_int_equal(store_load_candidate(store, &candidate, NULL), 0);
+    assert_string_equal(candidate.facts.subject, "CN=one");
+    assert_int_equal(EVP_PKEY_eq(candidate.key, site->key), 1);
+    store_current_clear(&candidate);
+    assert_int_equal(store_promote(store, NULL), 0);
+    assert_false(site_has(site, "candidate"));
+    assert_int_equal(store_load_facts(site->state, ID, &facts, NULL), 0);
+    assert_string_equal(facts.subject, "CN=one");
+    facts_clear(&facts);
+    struct estc_error err = {0};
+    assert_int_equal(store_promote(store, &err), -ENOENT); /* there is none any more */
+    assert_non_null(strstr(err.text, "candidate"));
+    store_close(store);
+}
+
+/* As many as there may have been in between. */
+static void what_is_pointed_at_is_never_pruned(void **state) {
+    struct site *site = *state;
+    site_enroll(site, "CN=first");
+    struct store *store = site_open(site);
+    for (int i = 2; i <= 8; i++)
+        assert_int_equal(site_stage(site, store, "CN=never used", NULL), 0);
+    struct facts facts = {0};
+    assert_int_equal(store_load_facts(site->state, ID, &facts, NULL), 0);
+    assert_string_equal(facts.subject, "CN=first");
+    facts_clear(&facts);
+    assert_int_equal(store_promote(store, NULL), 0);
+    store_close(store);
+    assert_int_equal(store_link_number(site_identity(site), STORE_CURRENT), 8);
+    int all = fs_open_dir(site->fd, "generations", NULL);
+    assert_int_equal(entries(all), 3);
+    close(all);
 }
 
 static void one_worker_at_a_time(void **state) {
@@ -352,6 +394,8 @@ int main(void) {
         SITED(names_and_modes_are_as_promised),
         SITED(the_chain_goes_where_servers_want_it),
         SITED(the_last_three_generations_stay),
+        SITED(a_candidate_is_not_in_force),
+        SITED(what_is_pointed_at_is_never_pruned),
         SITED(one_worker_at_a_time),
         SITED(a_dead_worker_holds_nothing),
         SITED(readers_never_see_a_mixture),

@@ -1,0 +1,200 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""A new certificate is tried in a handshake before it is put in force. The server refuses it, or is
+gone by then: what works stays, nothing is asked for twice, and where nothing works nothing is lost."""
+from datetime import timedelta
+
+from OpenSSL import SSL
+
+import harness
+import rogue
+from rogue import Answer, honest
+
+
+class Gate(rogue.Server):
+    """Issues what is asked for, and looks at who comes: certificates that it has issued are refused
+    while `refusing`; while `deaf` nobody new is heard."""
+
+    def __init__(self, ca, life):
+        key, cert = ca.leaf("server", ["localhost"])
+        self.life = life
+        self.refusing = self.deaf = False
+        self.refused = set()
+        self.after_issuing = lambda: None
+        super().__init__(ca, key, [cert], {"gate": self.answer})
+        self.context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, self.judge)
+
+    def judge(self, connection, cert, error, depth, ok):
+        return depth > 0 or cert.get_serial_number() not in self.refused
+
+    def answer(self, asked):
+        if asked.op not in ("sen", "sren"):
+            return honest(asked)
+        cert = asked.issue(start=timedelta(seconds=-1), life=timedelta(seconds=self.life))
+        if self.refusing:
+            self.refused.add(cert.serial_number)
+        self.after_issuing()
+        return Answer(204, rogue.pki.certs_only(cert))
+
+    def receive(self, datagram, address):
+        if not self.deaf or address in self.sessions:
+            super().receive(datagram, address)
+
+    def count(self, op):
+        return [asked for asked, _ in self.requests].count(op)
+
+
+class Prove(harness.TestCase):
+    def start(self, life=3600, **settings):
+        self.s = self.site()
+        ca, _ = rogue.authority(self.s)
+        self.gate = Gate(ca, life)
+        self.addCleanup(self.gate.close)
+        self.settings = settings
+        self.write_config()
+        return self.s
+
+    def write_config(self, **settings):
+        self.s.write_config([rogue.identity(self.s, "gw", self.gate.port, label="gate",
+                                            **{**self.settings, **settings})])
+
+    def enrolled(self):
+        self.s.start_daemon()
+        return self.s.wait_state("gw", "valid")["certificate"]
+
+    @property
+    def candidate(self):
+        return self.s.state / "identities/gw/candidate"
+
+    def assert_kept(self, before, op, times):
+        """The old one in force, the new one on disk, and asked for as often as that."""
+        self.assertEqual(self.s.show("gw").get("certificate"), before)
+        self.assertTrue((self.candidate / "key.pem").exists())
+        self.assertEqual(self.gate.count(op), times)
+        self.assertFalse((self.s.state / "identities/gw/pending").exists())
+
+    def assert_taken(self, op, times):
+        """The candidate of before in force; nothing was asked for since."""
+        waiting = self.candidate.resolve()
+        done = self.s.estc("enroll", "gw")
+        self.assertEqual(done.status, harness.DONE, done)
+        self.assertEqual(self.s.current("gw").resolve(), waiting)
+        self.assertFalse(self.candidate.is_symlink())
+        self.assertEqual(self.gate.count(op), times)
+        self.s.assert_consistent("gw")
+
+    def test_a_renewal_that_the_server_refuses(self):
+        self.start()
+        before = self.enrolled()
+        self.gate.refusing = True
+        done = self.s.estc("renew", "gw", "--force")
+        self.assertEqual(done.status, harness.REJECTED, done)
+        self.assert_kept(before, "sren", 1)
+        self.s.assert_consistent("gw")
+        self.assertRegex(self.s.show("gw")["last_error"], "not put in force.*refused us: alert")
+        done = self.s.estc("renew", "gw")  # it is tried again, not asked for again
+        self.assertEqual(done.status, harness.REJECTED, done)
+        self.assert_kept(before, "sren", 1)
+        self.gate.refused.clear()
+        self.assert_taken("sren", 1)
+
+    def test_another_one_by_force(self):
+        self.start()
+        before = self.enrolled()
+        self.gate.refusing = True
+        self.assertEqual(self.s.estc("renew", "gw", "--force").status, harness.REJECTED)
+        self.gate.refusing = False
+        self.assertEqual(self.s.estc("renew", "gw", "--force").status, harness.DONE)
+        self.assertEqual(self.gate.count("sren"), 2)
+        self.assertNotEqual(self.s.show("gw")["certificate"]["serial"], before["serial"])
+        self.assertFalse(self.candidate.is_symlink())
+
+    def test_a_request_that_has_changed(self):
+        """What was issued for another request is not put in force."""
+        self.start()
+        self.enrolled()
+        self.gate.refusing = True
+        self.assertEqual(self.s.estc("renew", "gw", "--force").status, harness.REJECTED)
+        self.gate.refusing = False
+        self.write_config(subject="CN=other")
+        self.assertEqual(self.s.estc("reload").status, harness.DONE)
+        self.assertEqual(self.s.estc("enroll", "gw").status, harness.DONE)
+        self.assertEqual(self.s.show("gw")["certificate"]["subject"], "CN=other")
+        self.assertFalse(self.candidate.is_symlink())
+
+    def test_the_network_dies_between_issue_and_proof(self):
+        self.start()
+        before = self.enrolled()
+        self.gate.after_issuing = lambda: setattr(self.gate, "deaf", True)
+        done = self.s.estc("renew", "gw", "--force")
+        self.assertEqual(done.status, harness.UNREACHABLE, done)
+        self.assert_kept(before, "sren", 1)
+        self.s.daemon.stop()
+        self.gate.deaf = False
+        waiting = self.candidate.resolve()
+        self.s.start_daemon()  # which knows from the disk that something is to be done
+        if self.s.show("gw")["certificate"] == before:
+            self.s.estc("renew", "gw")
+        self.assertEqual(self.s.current("gw").resolve(), waiting)
+        self.assertEqual(self.gate.count("sren"), 1)
+
+    def test_the_first_one_is_refused(self):
+        """Nothing works before it, so nothing is lost by it."""
+        self.start()
+        self.gate.refusing = True
+        self.enrolled()
+        self.assertEqual(self.gate.count("sen"), 1)
+        self.assertRegex(self.s.daemon.log(), "tried in vain in a handshake: .*refused us")
+        self.assertFalse(self.candidate.is_symlink())
+        self.s.assert_consistent("gw")
+
+    def test_always(self):
+        self.start(prove="always")
+        self.gate.refusing = True
+        self.s.start_daemon()
+        self.s.wait_state("gw", "failing")
+        self.assert_kept(None, "sen", 1)
+        self.assertFalse(self.s.current("gw").exists())
+        self.s.daemon.stop()
+        self.gate.refused.clear()
+        self.s.start_daemon()
+        self.assert_taken("sen", 1)
+
+    def test_never(self):
+        self.start(prove="never")
+        self.gate.refusing = True
+        before = self.enrolled()
+        self.assertEqual(len({asked for asked, _ in self.gate.messages}), 1, "one connection")
+        self.gate.refused.clear()
+        self.gate.refusing = True
+        self.assertEqual(self.s.estc("renew", "gw", "--force").status, harness.DONE)
+        self.assertNotEqual(self.s.show("gw")["certificate"]["serial"], before["serial"])
+
+    def test_the_old_one_expires_meanwhile(self):
+        self.start(life=9, renew_at="50%")
+        before = self.enrolled()
+        self.gate.refusing = True
+        shown = self.s.wait_serial("gw", before["serial"], 30)
+        self.assertGreater(shown["issued_at"], before["issued_at"])
+        self.assertEqual(self.gate.count("sren"), 1)
+        self.assertEqual(self.gate.count("sen"), 1, "only the first")
+        self.assertRegex(self.s.daemon.log(), "not put in force before it has been tried")
+        self.assertRegex(self.s.daemon.log(), "put in force, since there is none that works")
+
+    def test_a_candidate_that_is_broken(self):
+        self.start()
+        self.enrolled()
+        self.gate.refusing = True
+        self.s.estc("renew", "gw", "--force")
+        self.gate.refusing = False
+        (self.candidate / "cert.pem").write_bytes((self.s.dir / "birth.pem").read_bytes())
+        done = self.s.estc("renew", "gw")
+        self.assertEqual(done.status, harness.DONE, done)
+        self.assertEqual(self.gate.count("sren"), 2)
+        self.assertTrue(self.candidate.with_name("candidate.foreign-1").is_symlink())
+        self.assertRegex(self.s.daemon.log(), "candidate.*do not belong together")
+        self.s.assert_consistent("gw")
+
+
+if __name__ == "__main__":
+    harness.main()
