@@ -11,10 +11,14 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <systemd/sd-daemon.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
 
 void service_begin(void) {
     int fd = open("/dev/null", O_RDWR);
@@ -116,7 +120,52 @@ int service_watch(sd_event *event, sd_event_signal_handler_t on_hup, void *arg) 
         rc = sd_event_add_signal(event, NULL, SIGINT, NULL, NULL);
     if (rc >= 0)
         rc = sd_event_add_signal(event, NULL, SIGHUP, on_hup, arg);
-    if (rc >= 0)
-        rc = sd_event_set_watchdog(event, true);
+    return rc < 0 ? rc : 0;
+}
+
+/* --- the watchdog --- */
+
+struct watchdog {
+    uint64_t usec; /* of silence, until systemd ends us */
+    service_stuck_fn stuck;
+    void *arg;
+    bool silent; /* something is stuck, and that has been logged */
+};
+
+/* Says that all is well, or says nothing; then sleeps, for less long while there is hope. */
+static int on_watchdog(sd_event_source *source, uint64_t now, void *arg) {
+    (void)now;
+    struct watchdog *w = arg;
+    _cleanup(freep) char *what = w->stuck ? w->stuck(w->arg) : NULL;
+    if (!what)
+        sd_notify(0, "WATCHDOG=1");
+    if (what && !w->silent)
+        log_error("no progress: %s; without any this daemon will be restarted", what);
+    else if (!what && w->silent)
+        log_notice("there is progress again");
+    w->silent = what;
+    int rc = sd_event_source_set_time_relative(source, w->usec / (what ? 16 : 2));
+    return rc < 0 ? rc : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+int service_feed_watchdog(sd_event *event, service_stuck_fn stuck, void *arg) {
+    uint64_t usec;
+    int rc = sd_watchdog_enabled(0, &usec);
+    if (rc <= 0)
+        return rc;
+    struct watchdog *w = calloc(1, sizeof(*w));
+    if (!w)
+        return -ENOMEM;
+    *w = (struct watchdog){.usec = usec, .stuck = stuck, .arg = arg};
+    sd_event_source *source = NULL;
+    /* systemd counts on this clock, and what it allows is shared with other wake-ups. */
+    rc = sd_event_add_time_relative(event, &source, CLOCK_MONOTONIC, 0, usec / 8, on_watchdog, w);
+    if (rc < 0) {
+        free(w);
+        return rc;
+    }
+    sd_event_source_set_destroy_callback(source, free);
+    rc = sd_event_source_set_floating(source, true);
+    sd_event_source_unref(source);
     return rc < 0 ? rc : 0;
 }

@@ -51,5 +51,14 @@ int service_config_read(const struct service *service, int rc, struct conf_error
 int service_listening(int *fd, struct estc_error *err);
 
 /* SIGTERM and SIGINT end the loop, SIGHUP is on_hup's, SIGCHLD is blocked so that the loop can
- * watch children; a watchdog that systemd asks for is fed. 0 or negative errno. */
+ * watch children. 0 or negative errno. */
 int service_watch(sd_event *event, sd_event_signal_handler_t on_hup, void *arg);
+
+/* NULL while the daemon does what it is for; otherwise what does not go on, malloc'd. */
+typedef char *(*service_stuck_fn)(void *arg);
+
+/*
+ * Feeds the watchdog that systemd asks for, if it does, as long as the loop turns and nothing is
+ * stuck; NULL: the loop is all there is. 0 or negative errno.
+ */
+int service_feed_watchdog(sd_event *event, service_stuck_fn stuck, void *arg);

@@ -137,6 +137,8 @@ static int add_sources(sd_event *event, struct estc_listener *listener) {
     sd_event_source *io = NULL;
     int rc = service_watch(event, on_hup, NULL);
     if (rc >= 0)
+        rc = service_feed_watchdog(event, NULL, NULL);
+    if (rc >= 0)
         rc =
             sd_event_add_io(event, &io, estc_listener_fd(listener), EPOLLIN, on_readable, listener);
     /* libcoap computes its next retransmission only when asked: before each sleep. */

@@ -51,6 +51,10 @@ static int on_hup(sd_event_source *source, const struct signalfd_siginfo *si, vo
     return 0;
 }
 
+static char *stuck(void *arg) {
+    return manager_stuck(arg);
+}
+
 CLEANUP_DEFINE(sd_event *, event_freep, sd_event_unref);
 CLEANUP_DEFINE(struct manager *, manager_freep, manager_free);
 CLEANUP_DEFINE(struct control *, control_freep, control_free);
@@ -78,8 +82,10 @@ static int run(const char *path, struct config *config) {
         return EXIT_FAILED;
     }
     rc = service_watch(event, on_hup, manager);
+    if (!rc)
+        rc = service_feed_watchdog(event, stuck, manager);
     if (rc) {
-        journal_error("cannot watch signals: %s", strerror(-rc));
+        journal_error("cannot watch signals and time: %s", strerror(-rc));
         return EXIT_FAILED;
     }
     sandbox_has_landlock(); /* it says what is missing, once for all workers */

@@ -65,6 +65,9 @@ size_t manager_count(const struct manager *manager);
 struct member *manager_at(const struct manager *manager, size_t i); /* sorted by id */
 struct member *manager_find(const struct manager *manager, const char *id);
 
+/* NULL while what is due gets started; otherwise the identity that waits for nothing, malloc'd. */
+char *manager_stuck(const struct manager *manager);
+
 const struct identity *member_identity(const struct member *member);
 const struct schedule_plan *member_plan(const struct member *member);
 

@@ -19,10 +19,12 @@ struct member {
     pid_t pid;
     int fd;
     unsigned n_messages;
-    bool restart;   /* it was ended because the clock was set, and begins again */
-    bool restarted; /* this attempt has begun again once; a clock that is set all the time must not
-                       keep it from coming to an end */
-    sd_event_source *child_source, *message_source;
+    bool restart;    /* it was ended because the clock was set, and begins again */
+    bool restarted;  /* this attempt has begun again once; a clock that is set all the time must not
+                        keep it from coming to an end */
+    int64_t ends_by; /* clock_boot_ms() */
+    bool overdue;    /* it did not, and was killed */
+    sd_event_source *child_source, *message_source, *deadline_source;
     enum schedule_action action;
     bool have_result;
     struct attempt_result result;
@@ -70,6 +72,10 @@ void manager_sleep(struct manager *manager, int64_t seconds); /* until manager_s
 void member_start(struct member *member, enum schedule_action action);
 void member_stop(struct member *member);    /* without a result */
 void member_restart(struct member *member); /* the same, and once more from the start */
+
+/* manager_progress.c */
+int member_set_deadline(struct member *member); /* of the worker that runs now */
+void member_clear_deadline(struct member *member);
 
 /* manager_watch.c */
 void member_watch(struct member *member);

@@ -125,6 +125,7 @@ static void member_forget_worker(struct member *member) {
     member->pid = 0;
     member->n_messages = 0;
     member->restart = false;
+    member_clear_deadline(member);
     sd_event_source_disable_unref(member->child_source);
     sd_event_source_disable_unref(member->message_source);
     member->child_source = member->message_source = NULL;
@@ -219,7 +220,7 @@ static void explain_death(struct member *member, const siginfo_t *si) {
     member_clear_result(member);
     if (has_committed(member))
         return;
-    bool timed_out = si->si_code != CLD_EXITED && si->si_status == SIGALRM;
+    bool timed_out = member->overdue || (si->si_code != CLD_EXITED && si->si_status == SIGALRM);
     member->result = (struct attempt_result){
         .code = timed_out ? ESTC_E_TIMEOUT : -EIO,
         .text = timed_out ? text_format("the attempt hung and was ended after attempt_timeout")
@@ -276,6 +277,8 @@ static int on_exit_of_worker(sd_event_source *source, const siginfo_t *si, void 
 static int watch_worker(struct member *member) {
     int rc = sd_event_add_child(member->manager->event, &member->child_source, member->pid, WEXITED,
                                 on_exit_of_worker, member);
+    if (rc >= 0)
+        rc = member_set_deadline(member);
     return rc < 0 ? rc
                   : sd_event_add_io(member->manager->event, &member->message_source, member->fd,
                                     EPOLLIN, on_messages, member);

@@ -30,7 +30,6 @@
 
 #define WORKER_FD 3
 #define TEXT_MAX 1024
-#define GRACE_SECONDS 10 /* beyond the attempt's own deadline */
 
 /* --- messages --- */
 
@@ -200,7 +199,7 @@ static _Noreturn void child(const struct attempt_task *task, int fd, pid_t paren
     protect_memory();
     journal_use_stderr();
     /* Should a library ever wait beyond our deadline (name resolution may), this ends it. */
-    alarm((unsigned)(task->identity->attempt_timeout + GRACE_SECONDS));
+    alarm((unsigned)(task->identity->attempt_timeout + WORKER_GRACE_SECONDS));
     run(task);
     exit(EXIT_SUCCESS);
 }

@@ -42,8 +42,11 @@ def journal(*matches):
     return [json.loads(line) for line in done.out.splitlines() if line.startswith("{")]
 
 
-def messages(unit):
-    return "\n".join(str(entry.get("MESSAGE")) for entry in journal("--unit", unit))
+def messages(*matches):
+    """What a unit has written, or what matches, line by line."""
+    if len(matches) == 1 and "=" not in matches[0]:
+        matches = ("--unit", *matches)
+    return "\n".join(str(entry.get("MESSAGE")) for entry in journal(*matches))
 
 
 def setting(unit, text):
@@ -97,7 +100,7 @@ def manual_commands(page):
 
 def start_registrar(short="1h"):
     """A CA on this machine, as its manual says; short: how long a certificate of that label lives."""
-    block, = [b for b in manual_commands("est-registrar.8.scd") if "est-registrar init" in b]
+    block, = [b for b in manual_commands("est-registrar.8.scd") if "runuser" in b]
     done = run("sh", "-e", "-c", block)
     assert done.status == 0, done
     conf = SITE / "est-registrar.conf"

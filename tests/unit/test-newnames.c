@@ -183,10 +183,12 @@ static int read_value(const unsigned char *value, size_t len, int times, X509_NA
     return rc;
 }
 
-#define NAME_B "\x30\x0c\x31\x0a\x30\x08\x06\x03\x55\x04\x03\x0c\x01" \
-               "b"
-#define DNS_A "\x82\x01" \
-              "a"
+#define NAME_B                                             \
+    "\x30\x0c\x31\x0a\x30\x08\x06\x03\x55\x04\x03\x0c\x01" \
+    "b"
+#define DNS_A  \
+    "\x82\x01" \
+    "a"
 
 static const struct {
     const char *what;
@@ -203,7 +205,8 @@ static const struct {
     {"a subject", VALUE("\x30\x0e" NAME_B), "CN=b", NULL},
     {"an empty subject", VALUE("\x30\x02\x30\x00"), "", NULL},
     {"names", VALUE("\x30\x05\xa1\x03" DNS_A), "", (const char *const[]){"DNS:a", NULL}},
-    {"names, as printed", VALUE("\x30\x05\x30\x03" DNS_A), "", (const char *const[]){"DNS:a", NULL}},
+    {"names, as printed", VALUE("\x30\x05\x30\x03" DNS_A), "",
+     (const char *const[]){"DNS:a", NULL}},
     {"an empty subject and names", VALUE("\x30\x07\x30\x00\xa1\x03" DNS_A), "",
      (const char *const[]){"DNS:a", NULL}},
     {"neither", VALUE("\x30\x00"), NULL, NULL},
@@ -226,8 +229,8 @@ static void e09_both_forms_are_read_and_nothing_else(void **state) {
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
         _cleanup(x509_name_freep) X509_NAME *subject = NULL;
         _cleanup(general_names_freep) GENERAL_NAMES *sans = NULL;
-        int rc = read_value((const unsigned char *)values[i].bytes, values[i].len, 1, &subject,
-                            &sans);
+        int rc =
+            read_value((const unsigned char *)values[i].bytes, values[i].len, 1, &subject, &sans);
         if (rc != (values[i].subject ? 0 : ESTC_E_MALFORMED))
             fail_msg("%s: %d", values[i].what, rc);
         if (!values[i].subject) {
@@ -245,14 +248,14 @@ static void it_may_not_be_there_twice(void **state) {
     (void)state;
     X509_NAME *subject = NULL;
     GENERAL_NAMES *sans = NULL;
-    assert_int_equal(read_value((const unsigned char *)values[0].bytes, values[0].len, 2, &subject,
-                                &sans),
-                     ESTC_E_MALFORMED);
+    assert_int_equal(
+        read_value((const unsigned char *)values[0].bytes, values[0].len, 2, &subject, &sans),
+        ESTC_E_MALFORMED);
     /* Nor be anything but a SEQUENCE. */
     _cleanup(x509_req_freep) X509_REQ *req = X509_REQ_new();
     _cleanup(object_freep) ASN1_OBJECT *type = OBJ_txt2obj(OID, 1);
-    assert_true(X509_REQ_add1_attr_by_OBJ(req, type, V_ASN1_UTF8STRING,
-                                          (const unsigned char *)"CN=b", 4));
+    assert_true(
+        X509_REQ_add1_attr_by_OBJ(req, type, V_ASN1_UTF8STRING, (const unsigned char *)"CN=b", 4));
     assert_int_equal(estc_csr_new_names(req, &subject, &sans, NULL), ESTC_E_MALFORMED);
     assert_null(subject);
     assert_null(sans);

@@ -181,7 +181,8 @@ static void e11_the_ledger_knows_the_new_names(void **state) {
     _cleanup(pkey_freep) EVP_PKEY *key = support_key();
     _cleanup(x509_freep) X509 *one = NULL, *again = NULL, *other = NULL;
     for (int i = 0; i < 3; i++) {
-        _cleanup(x509_req_freep) X509_REQ *csr = request(key, mine, i < 2 ? "CN=gw-2" : "CN=gw-3", NULL);
+        _cleanup(x509_req_freep) X509_REQ *csr =
+            request(key, mine, i < 2 ? "CN=gw-2" : "CN=gw-3", NULL);
         X509 **out = i == 0 ? &one : i == 1 ? &again : &other;
         assert_int_equal(site_ask(s, mine, ESTC_OP_SREN, "", csr, out, &err), 0);
     }

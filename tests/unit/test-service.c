@@ -7,8 +7,11 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "common/service.h"
 
 static const struct service about = {
@@ -103,6 +106,61 @@ static void one_socket_is_taken_from_systemd(void **state) {
         close(held[i]);
 }
 
+/* --- the watchdog --- */
+
+#define WATCHDOG_MS 160
+
+/* A place for what is told to systemd. */
+static int notified_new(char *folder) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    assert_non_null(mkdtemp(folder));
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/notify", folder);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    setenv("NOTIFY_SOCKET", address.sun_path, 1);
+    return fd;
+}
+
+static unsigned count_fed(sd_event *event, int fd, int64_t ms) {
+    unsigned n = 0;
+    for (int64_t until = clock_boot_ms() + ms; clock_boot_ms() < until;)
+        assert_true(sd_event_run(event, 10 * 1000) >= 0);
+    for (char text[256] = ""; recv(fd, text, sizeof(text) - 1, 0) > 0;)
+        n += strcmp(text, "WATCHDOG=1") == 0;
+    return n;
+}
+
+static char *stuck_if(void *arg) {
+    const bool *stuck = arg;
+    return *stuck ? strdup("nothing moves") : NULL;
+}
+
+static void the_watchdog_is_fed_while_nothing_is_stuck(void **state) {
+    (void)state;
+    char folder[] = "/tmp/estc-test-XXXXXX", path[64];
+    int fd = notified_new(folder);
+    sd_event *event = NULL;
+    bool stuck = false;
+    assert_true(sd_event_new(&event) >= 0);
+    unsetenv("WATCHDOG_USEC");
+    assert_int_equal(service_feed_watchdog(event, stuck_if, &stuck), 0);
+    assert_int_equal(count_fed(event, fd, WATCHDOG_MS), 0); /* nobody asks for it */
+    setenv("WATCHDOG_USEC", "160000", 1);
+    assert_int_equal(service_feed_watchdog(event, stuck_if, &stuck), 0);
+    assert_true(count_fed(event, fd, 2 * WATCHDOG_MS) >= 2);
+    stuck = true;
+    assert_int_equal(count_fed(event, fd, 2 * WATCHDOG_MS), 0);
+    stuck = false;
+    assert_true(count_fed(event, fd, 2 * WATCHDOG_MS) >= 2);
+    sd_event_unref(event);
+    unsetenv("WATCHDOG_USEC");
+    unsetenv("NOTIFY_SOCKET");
+    close(fd);
+    snprintf(path, sizeof(path), "%s/notify", folder);
+    unlink(path);
+    rmdir(folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_command_line_is_read),
@@ -110,6 +168,7 @@ int main(void) {
         cmocka_unit_test(errors_of_the_configuration_decide_the_exit_code),
         cmocka_unit_test(closed_streams_are_filled),
         cmocka_unit_test(one_socket_is_taken_from_systemd),
+        cmocka_unit_test(the_watchdog_is_fed_while_nothing_is_stuck),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

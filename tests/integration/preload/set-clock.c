@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Puts the wall clock of a program somewhere else, without touching the machine's. The file named by
- * ESTC_TEST_CLOCK holds how many seconds it is ahead, as one native 64 bit number that may change
- * at any time. Where ESTC_TEST_CLOCK_SET names a FIFO, it takes the place of the timer by which a
- * program hears of a clock that was set: eight bytes written there are that news. Boot time and
- * monotonic time stay what they are.
+ * Puts the wall clock of a program somewhere else, without touching the machine's. The file named
+ * by ESTC_TEST_CLOCK holds how many seconds it is ahead, as one native 64 bit number that may
+ * change at any time. Where ESTC_TEST_CLOCK_SET names a FIFO, it takes the place of the timer by
+ * which a program hears of a clock that was set: eight bytes written there are that news. Boot time
+ * and monotonic time stay what they are.
  */
 #include <dlfcn.h>
 #include <errno.h>
