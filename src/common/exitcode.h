@@ -10,6 +10,7 @@
     X(EXIT_UNREACHABLE, 3, "server unreachable; the daemon keeps trying")       \
     X(EXIT_BAD_CONFIG, 4, "configuration or files of the identity are unfit")   \
     X(EXIT_WORKING, 5, "working, pending, or timed out while waiting")          \
+    X(EXIT_NOT_NEEDED, 10, "needs-renewal: no")                                 \
     X(EXIT_BAD_USAGE, 64, "wrong usage of the command line")                    \
     X(EXIT_NO_DAEMON, 69, "the daemon is not running")                          \
     X(EXIT_NOT_ALLOWED, 77, "not allowed; the message names the group to join") \

@@ -8,7 +8,7 @@
 static void help_commands(FILE *out) {
     fputs("\nCommands:\n", out);
     for (size_t i = 0; args_commands[i].name; i++)
-        fprintf(out, "  %-9s %-9s  %s\n", args_commands[i].name, args_commands[i].arguments,
+        fprintf(out, "  %-13s %-9s  %s\n", args_commands[i].name, args_commands[i].arguments,
                 args_commands[i].help);
 }
 

@@ -9,7 +9,15 @@
 enum option_type { OPTION_FLAG, OPTION_TEXT, OPTION_DURATION };
 
 /* Which commands know an option. */
-enum { FOR_ALL = 1, FOR_LIST = 2, FOR_ATTEMPT = 4, FOR_DISCOVER = 8, FOR_REGISTRAR = 16 };
+enum {
+    FOR_ALL = 1,
+    FOR_LIST = 2,
+    FOR_ATTEMPT = 4,
+    FOR_DISCOVER = 8,
+    FOR_REGISTRAR = 16,
+    FOR_FORCE = 32,
+    FOR_NEED = 64
+};
 
 struct option_info {
     const char *name, *value; /* value: what stands for it in the help */

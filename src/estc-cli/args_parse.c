@@ -138,7 +138,7 @@ int args_parse(int argc, char **argv, struct cli *cli, struct estc_error *err) {
     cli->ids = calloc((size_t)argc + 1, sizeof(*cli->ids));
     if (!cli->ids)
         return estc_error_set(err, -ENOMEM, "out of memory");
-    cli->timeout = -1;
+    cli->timeout = cli->within = -1;
     unsigned used = 0;
     bool only_arguments = false;
     for (int at = 1; at < argc; at++) {

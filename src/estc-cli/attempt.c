@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The commands enroll and renew: start an attempt for each identity named, show the steps of all as
- * they happen, and exit with what came of them. The daemon does the work; interrupting estc, or its
- * deadline, ends the watching and nothing else.
+ * The commands enroll, renew and retry: start an attempt for each identity named, show the steps of
+ * all as they happen, and exit with what came of them. The daemon does the work; interrupting estc,
+ * or its deadline, ends the watching and nothing else.
  *
  * Each identity has a connection of its own, since answers on one come in the order of the calls.
  */
@@ -54,8 +54,10 @@ static void say_and_next(const char *id, json_t *event, json_t *identity) {
 
 static void say_not_due(const char *id, json_t *event, json_t *identity) {
     const char *text = json_string_value(json_object_get(event, "text"));
-    (void)identity;
-    say_note("%s: not due: %s; --force does it all the same", id, text ? text : "-");
+    const char *action = json_string_value(json_object_get(identity, "next_action"));
+    bool waits = action && strcmp(action, "poll") == 0;
+    say_note("%s: not due: %s; 'estc %s %s' does it all the same", id, text ? text : "-",
+             waits ? "retry" : "renew --force", id);
 }
 
 static void say_started(const char *id, json_t *event, json_t *identity) {
@@ -235,4 +237,8 @@ int command_enroll(const struct cli *cli) {
 
 int command_renew(const struct cli *cli) {
     return run_all(cli, DAEMON_METHOD("Renew"));
+}
+
+int command_retry(const struct cli *cli) {
+    return run_all(cli, DAEMON_METHOD("Retry"));
 }

@@ -24,6 +24,7 @@ struct cli {
     const char *reason;    /* of a rejection */
     const char *multicast; /* name of a network interface */
     int64_t timeout;       /* seconds to wait for the end of an attempt, or for answers */
+    int64_t within;        /* needs-renewal: seconds, or -1 */
     int argc;              /* as it was called, to say how to repeat it */
     char **argv;
 };
@@ -35,6 +36,9 @@ int command_cacerts(const struct cli *cli);
 int command_discover(const struct cli *cli);
 int command_enroll(const struct cli *cli);
 int command_renew(const struct cli *cli);
+int command_retry(const struct cli *cli);
+int command_status(const struct cli *cli);
+int command_needs_renewal(const struct cli *cli);
 int command_reload(const struct cli *cli);
 int command_events(const struct cli *cli);
 int command_version(const struct cli *cli);

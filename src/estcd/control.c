@@ -149,6 +149,20 @@ static const struct ctl_field ask_out[] = {
     {"identity", CTL_OBJECT, .optional = true, .type_name = "Identity"},
     {NULL},
 };
+static const struct ctl_field status_out[] = {
+    {"version", CTL_STRING},
+    {"clock", CTL_OBJECT, .type_name = "Clock"},
+    {"identities", CTL_INT},
+    {"states", CTL_OBJECTS, .type_name = "Count"},
+    {"attention_count", CTL_INT},
+    {"attention", CTL_OBJECTS, .type_name = "Identity"},
+    {"next", CTL_OBJECT, .optional = true, .type_name = "Identity"},
+    {"exit_code", CTL_INT},
+    {NULL},
+};
+static const struct ctl_field need_fields[] = {
+    {"id", CTL_STRING}, {"within", CTL_INT, .optional = true}, {NULL}};
+static const struct ctl_field need_out[] = {{"needed", CTL_BOOL}, {"why", CTL_STRING}, {NULL}};
 static const struct ctl_field event_out[] = {{"event", CTL_OBJECT, .type_name = "Event"}, {NULL}};
 static const struct ctl_field pem_out[] = {{"pem", CTL_STRING}, {NULL}};
 static const struct ctl_field count_out[] = {{"identities", CTL_INT}, {NULL}};
@@ -178,6 +192,22 @@ static const struct ctl_method methods[] = {
      .out = ask_out,
      .handle = handle_renew,
      .doc = "Renews now with the current certificate. With 'more' as Enroll."},
+    {.name = "Retry",
+     .changes = true,
+     .in = id_field,
+     .out = ask_out,
+     .handle = control_retry,
+     .doc = "Does now what waits after a failure, or for the CA to decide. With 'more' as Enroll."},
+    {.name = "Status",
+     .in = no_fields,
+     .out = status_out,
+     .handle = control_status,
+     .doc = "All at a glance: how many there are, which need attention, what is next."},
+    {.name = "NeedsRenewal",
+     .in = need_fields,
+     .out = need_out,
+     .handle = control_needs_renewal,
+     .doc = "Whether its renewal is due, or its certificate ends within so many seconds."},
     {.name = "CaCerts",
      .in = id_field,
      .out = pem_out,

@@ -23,6 +23,11 @@ struct member *control_member(struct control *control, struct ctl_call *call, co
 void control_ask(struct control *control, struct ctl_call *call, const json_t *params,
                  enum schedule_action action, bool force);
 
+/* control_operate.c: what concerns the daemon as a whole, or an identity but for its enrolment. */
+void control_status(struct ctl_call *call, json_t *params, void *arg);
+void control_needs_renewal(struct ctl_call *call, json_t *params, void *arg);
+void control_retry(struct ctl_call *call, json_t *params, void *arg);
+
 /* control_follow.c: id NULL: everything. 0 or -ENOMEM. */
 int control_follow(struct control *control, struct ctl_call *call, const char *id);
 void control_unfollow(struct control *control, const struct ctl_call *call);

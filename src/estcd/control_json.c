@@ -78,9 +78,31 @@ static const struct ctl_field event_fields[] = {
     {NULL},
 };
 
+/* The time that the daemon goes by. */
+static const struct ctl_field clock_fields[] = {
+    {"now", CTL_STRING},
+    {"trusted", CTL_BOOL},                  /* the system clock can be right */
+    {"not_before", CTL_STRING},             /* it is not earlier than this ... */
+    {"witness", CTL_STRING},                /* ... by this */
+    {"text", CTL_STRING, .optional = true}, /* what is assumed while it is not trusted */
+    {NULL},
+};
+
+static const struct ctl_field count_fields[] = {
+    {"state", CTL_STRING},
+    {"count", CTL_INT},
+    {NULL},
+};
+
 const struct ctl_named_type control_types[] = {
-    {"Certificate", certificate_fields}, {"Anchor", anchor_fields}, {"Trust", trust_fields},
-    {"Identity", identity_fields},       {"Event", event_fields},   {NULL},
+    {"Clock", clock_fields},
+    {"Count", count_fields},
+    {"Certificate", certificate_fields},
+    {"Anchor", anchor_fields},
+    {"Trust", trust_fields},
+    {"Identity", identity_fields},
+    {"Event", event_fields},
+    {NULL},
 };
 
 static json_t *texts(char *const *list) {
@@ -164,4 +186,13 @@ json_t *control_event(const struct manager_event *event) {
                      manager_event_names[event->kind], "id",
                      event->member ? member_identity(event->member)->config->id : NULL, "step",
                      event->step, "text", event->text ? event->text : "");
+}
+
+json_t *control_clock(void) {
+    char now[CLOCK_TEXT_MAX], floor[CLOCK_TEXT_MAX];
+    _cleanup(freep) char *text = timebase_explain();
+    return json_pack("{s:s, s:b, s:s, s:s, s:s*}", "now", clock_text(timebase_now(), now),
+                     "trusted", timebase_trusted(), "not_before",
+                     clock_text(timebase_floor(), floor), "witness",
+                     timebase_witness_texts[timebase_witness()], "text", text);
 }

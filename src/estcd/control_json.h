@@ -11,3 +11,4 @@ extern const struct ctl_named_type control_types[];
 
 json_t *control_identity(const struct manager *manager, const struct member *member);
 json_t *control_event(const struct manager_event *event);
+json_t *control_clock(void); /* the time that the daemon goes by */

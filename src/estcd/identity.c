@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/text.h"
 #include "common/exitcode.h"
 #include "common/pem.h"
 #include "common/sealfile.h"
@@ -75,6 +77,36 @@ int identity_exit_code(const struct identity *identity, int64_t now) {
         break;
     }
     return EXIT_FAILED;
+}
+
+bool identity_needs_attention(const struct identity *identity, int64_t now) {
+    int code = identity_exit_code(identity, now);
+    return code != EXIT_DONE && code != EXIT_WORKING;
+}
+
+bool identity_needs_renewal(const struct identity *identity, int64_t now, int64_t within,
+                            char **why) {
+    const struct facts *facts = &identity->facts;
+    char when[CLOCK_TEXT_MAX];
+    if (!identity->have_facts || facts->not_after <= now) {
+        *why = identity->have_facts
+                   ? text_format("it has expired at %s", clock_text(facts->not_after, when))
+                   : text_format("there is no certificate yet");
+        return true;
+    }
+    if (within >= 0) {
+        *why = text_format("it ends at %s", clock_text(facts->not_after, when));
+        return facts->not_after - now <= within;
+    }
+    struct identity calm = *identity; /* looked at, and not owned */
+    struct schedule_plan plan;
+    calm.asked = false;
+    calm.attempts.pending_until = 0;
+    if (calm.attempts.failures > 0) /* then the last attempt is not the one that brought it */
+        calm.attempts = (struct store_attempts){0};
+    identity_plan(&calm, NULL, now, &plan);
+    *why = text_format("renewal is due at %s (%s)", clock_text(plan.due, when), plan.why);
+    return plan.due <= now;
 }
 
 bool identity_wants_names_only(const struct config_identity *config, const struct facts *facts) {

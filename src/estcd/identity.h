@@ -42,6 +42,13 @@ struct identity {
 enum identity_state identity_state(const struct identity *identity, int64_t now);
 /* The exit code that stands for it (common/exitcode.h). */
 int identity_exit_code(const struct identity *identity, int64_t now);
+/* Whether it is for a person to look at: what takes its course is not. */
+bool identity_needs_attention(const struct identity *identity, int64_t now);
+/* Whether it is time for another certificate, whatever is planned after failures: because there is
+ * none in force, because it ends within so many seconds, or, with `within` below 0, because its
+ * renewal is due. Why, or why not: malloc'd, NULL without memory. */
+bool identity_needs_renewal(const struct identity *identity, int64_t now, int64_t within,
+                            char **why);
 /* machine tells this machine from its clones (machine id) as long as there is no certificate. */
 void identity_plan(const struct identity *identity, const char *machine, int64_t now,
                    struct schedule_plan *out);

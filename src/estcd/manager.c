@@ -17,7 +17,6 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/text.h"
-#include "common/exitcode.h"
 #include "common/journal.h"
 #include "manager_internal.h"
 #include "timebase.h"
@@ -166,10 +165,8 @@ static void member_act(struct member *member) {
 static void notify_status(const struct manager *manager, const struct member *next) {
     int64_t now = timebase_now();
     size_t attention = 0;
-    for (size_t i = 0; i < manager->n_members; i++) {
-        int code = identity_exit_code(&manager->members[i]->identity, now);
-        attention += code != EXIT_DONE && code != EXIT_WORKING ? 1 : 0;
-    }
+    for (size_t i = 0; i < manager->n_members; i++)
+        attention += identity_needs_attention(&manager->members[i]->identity, now);
     char when[CLOCK_TEXT_MAX];
     _cleanup(freep) char *later =
         next ? text_format("; next: %s %s %s", schedule_action_names[next->plan.action],

@@ -10,7 +10,7 @@ import time
 
 import harness
 
-COMMANDS = ("list", "show", "enroll", "renew", "cacerts", "reload", "events", "version")
+COMMANDS = ("list", "status", "needs-renewal", "retry", "show", "enroll", "renew", "cacerts", "reload", "events", "version")
 
 
 class Cli(harness.ClassSite):

@@ -41,7 +41,8 @@ static const struct part {
      "{\"id\":\"good\",\"state\":\"valid\",\"exit_code\":0,\"certificate\":" CERTIFICATE "}"},
     {"fresh",
      {{"not-due", "renewal is planned for 2099-02-01"}},
-     "{\"id\":\"fresh\",\"state\":\"valid\",\"exit_code\":0,\"certificate\":" CERTIFICATE "}"},
+     "{\"id\":\"fresh\",\"state\":\"valid\",\"exit_code\":0,\"next_action\":\"renew\","
+     "\"certificate\":" CERTIFICATE "}"},
     {"later",
      {{"started", "enroll"}, {"pending", "5.03 awaiting approval"}},
      "{\"id\":\"later\",\"state\":\"pending\",\"exit_code\":5,\"next_action\":\"poll\","

@@ -56,7 +56,8 @@ static void each_outcome_has_its_code_and_words(void **state) {
          "good: started (enroll)\ngood: DTLS session established\n"
          "good: certificate 0A1B, valid until 2099-03-01 12:00Z\n"},
         {"renew fresh", EXIT_DONE,
-         "fresh: not due: renewal is planned for 2099-02-01; --force does it all the same\n"},
+         "fresh: not due: renewal is planned for 2099-02-01; 'estc renew --force fresh' does it "
+         "all the same\n"},
         {"enroll fresh --force", EXIT_DONE, "fresh: certificate 0A1B"},
         {"enroll later", EXIT_WORKING,
          "later: pending: 5.03 awaiting approval\nlater: next: poll now (Max-Age)\n"},

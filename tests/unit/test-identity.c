@@ -240,9 +240,50 @@ static void n04_its_files_are_looked_at(void **state) {
     free(files.trust);
 }
 
+static void renewal_is_needed_whatever_has_failed(void **state) {
+    (void)state;
+    static char id[] = "gw", own[] = "d", sha256[] = "ab";
+    const struct config_identity asked = {.id = id, .renew_at = 500, .request_digest = own};
+    const struct {
+        int64_t begun, left, within; /* seconds ago; seconds to go; as it is asked */
+        unsigned failures;
+        bool needed;
+        const char *why;
+    } rows[] = {
+        {100, 900, -1, 0, false, "renewal is due at "},
+        {900, 100, -1, 0, true, "renewal is due at "},
+        {900, 100, -1, 9, true, "renewal is due at "}, /* though the next try may be far away */
+        {100, 900, 899, 0, false, "it ends at "},
+        {100, 900, 900, 0, true, "it ends at "},
+        {900, 100, 0, 0, false, "it ends at "}, /* who asks like this does not want to know */
+        {900, 0, -1, 0, true, "it has expired at "},
+        {900, -10, 0, 0, true, "it has expired at "},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct identity identity = {
+            .config = &asked,
+            .have_facts = true,
+            .facts = {.not_before = NOW - rows[i].begun,
+                      .not_after = NOW + rows[i].left,
+                      .sha256 = sha256,
+                      .request_digest = own},
+            .attempts = {.failures = rows[i].failures,
+                         .last_attempt = NOW - (rows[i].failures > 0 ? 1 : rows[i].begun)},
+        };
+        _cleanup(freep) char *why = NULL;
+        assert_int_equal(identity_needs_renewal(&identity, NOW, rows[i].within, &why),
+                         rows[i].needed);
+        assert_ptr_equal(strstr(why, rows[i].why), why);
+    }
+    _cleanup(freep) char *why = NULL;
+    assert_true(identity_needs_renewal(&(struct identity){.config = &asked}, NOW, -1, &why));
+    assert_string_equal(why, "there is no certificate yet");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(state_and_exit_code),
+        cmocka_unit_test(renewal_is_needed_whatever_has_failed),
         cmocka_unit_test(every_state_has_a_label_of_its_own),
         cmocka_unit_test(a_certificate_expires_with_its_last_second),
         cmocka_unit_test(the_record_becomes_the_plan),

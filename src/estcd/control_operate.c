@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Methods for whoever operates the daemon: how it stands as a whole, whether a renewal is due, and
+ * what a person may want done otherwise than planned.
+ */
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "common/exitcode.h"
+#include "control_internal.h"
+#include "control_json.h"
+#include "timebase.h"
+
+/* What fits into an answer that a slow reader can still take; all are counted. */
+#define ATTENTION_MAX 100
+
+/* --- status ---------------------------------------------------------------------------------- */
+
+struct overview {
+    size_t states[IDENTITY_STATE_MAX_];
+    size_t n_attention;
+    json_t *attention;
+    const struct member *next; /* what is due first */
+    int worst;
+};
+
+static void look_at(const struct control *control, const struct member *member,
+                    struct overview *all) {
+    const struct identity *identity = member_identity(member);
+    int64_t now = timebase_now();
+    all->states[identity_state(identity, now)]++;
+    all->worst = exit_code_worse(all->worst, identity_exit_code(identity, now));
+    if (!identity->working &&
+        (!all->next || member_plan(member)->due < member_plan(all->next)->due))
+        all->next = member;
+    if (!identity_needs_attention(identity, now))
+        return;
+    if (all->n_attention < ATTENTION_MAX)
+        json_array_append_new(all->attention, control_identity(control->manager, member));
+    all->n_attention++;
+}
+
+static json_t *counts(const struct overview *all) {
+    json_t *list = json_array();
+    for (int state = 0; list && state < IDENTITY_STATE_MAX_; state++)
+        if (all->states[state] > 0)
+            json_array_append_new(list,
+                                  json_pack("{s:s, s:I}", "state", identity_state_names[state],
+                                            "count", (json_int_t)all->states[state]));
+    return list;
+}
+
+void control_status(struct ctl_call *call, json_t *params, void *arg) {
+    (void)params;
+    const struct control *control = arg;
+    size_t n = manager_count(control->manager);
+    struct overview all = {.attention = json_array(), .worst = EXIT_DONE};
+    for (size_t i = 0; i < n; i++)
+        look_at(control, manager_at(control->manager, i), &all);
+    json_t *next = all.next ? control_identity(control->manager, all.next) : NULL;
+    ctl_call_reply(call,
+                   json_pack("{s:s, s:o, s:I, s:o, s:I, s:o, s:o*, s:i}", "version", ESTC_VERSION,
+                             "clock", control_clock(), "identities", (json_int_t)n, "states",
+                             counts(&all), "attention_count", (json_int_t)all.n_attention,
+                             "attention", all.attention, "next", next, "exit_code", all.worst),
+                   false);
+}
+
+/* --- one identity ---------------------------------------------------------------------------- */
+
+void control_needs_renewal(struct ctl_call *call, json_t *params, void *arg) {
+    const struct member *member = control_member(arg, call, params);
+    if (!member)
+        return;
+    const json_t *within = json_object_get(params, "within");
+    _cleanup(freep) char *why = NULL;
+    bool needed = identity_needs_renewal(member_identity(member), timebase_now(),
+                                         within ? json_integer_value(within) : -1, &why);
+    ctl_call_reply(call, json_pack("{s:b, s:s}", "needed", needed, "why", why ? why : ""), false);
+}
+
+/* What is planned, before its time if it waits for something; never what only is not due yet. */
+void control_retry(struct ctl_call *call, json_t *params, void *arg) {
+    const struct member *member = control_member(arg, call, params);
+    if (!member)
+        return;
+    const struct store_attempts *attempts = &member_identity(member)->attempts;
+    bool waits = attempts->failures > 0 || attempts->pending_until != 0;
+    control_ask(arg, call, params, member_plan(member)->action, waits);
+}

@@ -1,0 +1,75 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""What an operator does by hand and by script: a look at everything, a question to decide by, and
+the wish to have something done before or otherwise than planned."""
+import harness
+
+NOT_NEEDED = 10
+
+
+class Glance(harness.ClassSite):
+    @classmethod
+    def start(cls, site):
+        site.init_registrar("--device", "gateway-1")
+        site.start_registrar()
+        site.write_config([
+            site.identity("gw"), site.identity("gw-two"),
+            site.identity("no-file", trust="/nonexistent/trust.pem"),
+            site.identity("refused", subject="CN=somebody-else")])
+        site.start_daemon()
+        for name, state in (("gw", "valid"), ("gw-two", "valid"), ("no-file", "config"),
+                            ("refused", "failing")):
+            site.wait_state(name, state)
+
+    def test_status_says_what_is_wrong_and_what_to_do(self):
+        done = self.shared.estc("status")
+        self.assertEqual(done.status, harness.BAD_CONFIG, done)
+        self.assertRegex(done.out, r"\Aestcd \S+: 4 identities, 2 need attention\.\n")
+        self.assertRegex(done.out, r"(?m)^valid +2$")
+        self.assertRegex(done.out, r"(?m)^clock +\d{4}-\d\d-\d\d \d\d:\d\dZ$")
+        self.assertRegex(done.out, r"(?m)^next +\S+: ")
+        self.assertRegex(done.out, r"(?m)^no-file +config: .*/nonexistent/trust\.pem")
+        self.assertRegex(done.out, r"(?m)^refused +failing: ")
+        self.assertIn("'estc retry refused'", done.out)
+        self.assertEqual(done.err, "")
+
+    def test_status_as_json(self):
+        done = self.shared.estc("status", "--json")
+        self.assertEqual(done.status, harness.BAD_CONFIG, done)
+        status = done.json()
+        self.assertEqual(status["identities"], 4)
+        self.assertEqual({s["state"]: s["count"] for s in status["states"]},
+                         {"valid": 2, "config": 1, "failing": 1})
+        self.assertEqual([i["id"] for i in status["attention"]], ["no-file", "refused"])
+        self.assertEqual(status["attention_count"], 2)
+        self.assertIs(status["clock"]["trusted"], True)
+        self.assertEqual(status["exit_code"], done.status)
+
+    def test_needs_renewal_is_an_exit_code(self):
+        for arguments, status in ((["gw"], NOT_NEEDED), (["gw", "gw-two"], NOT_NEEDED),
+                                  (["gw", "refused"], harness.DONE), (["no-file"], harness.DONE),
+                                  (["gw", "--within", "1s"], NOT_NEEDED),
+                                  (["gw", "--within", "1y"], harness.DONE),
+                                  (["gw", "nobody"], harness.FAILED)):
+            with self.subTest(arguments=arguments):
+                done = self.shared.estc("needs-renewal", *arguments)
+                self.assertEqual(done.status, status, done)
+        answers = self.shared.estc("needs-renewal", "gw", "refused", "--json").json()
+        self.assertEqual([(a["id"], a["needed"]) for a in answers],
+                         [("gw", False), ("refused", True)])
+        self.assertIn("renewal is due at", answers[0]["why"])
+
+    def test_retry_waits_for_no_back_off_and_renews_nothing_early(self):
+        before = self.shared.show("refused")["failures"]
+        done = self.shared.estc("retry", "refused")
+        self.assertEqual(done.status, harness.REJECTED, done)
+        self.assertGreater(self.shared.show("refused")["failures"], before)
+        serial = self.shared.show("gw")["certificate"]["serial"]
+        done = self.shared.estc("retry", "gw")
+        self.assertEqual(done.status, harness.DONE, done)
+        self.assertIn("not due", done.err)
+        self.assertEqual(self.shared.show("gw")["certificate"]["serial"], serial)
+
+
+if __name__ == "__main__":
+    harness.main()
