@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What systemd's watchdog hangs on: work that is due and not started, and workers that do not end. */
+/* What systemd's watchdog hangs on: work that is due and not started, and workers that do not end.
+ */
 #include "manager_fixture.h"
 
 #include "estcd/timebase.h"
