@@ -19,7 +19,7 @@ void journal_set_level(enum estc_log_level level);
  */
 void journal_use_stderr(void);
 
-/* Extra fields of one entry, "ESTC_IDENTITY=gw-mqtt", NULL-ended, or NULL. */
+/* Extra fields of one entry, "ESTC_ID=gw-mqtt", NULL-ended, or NULL. */
 void journal_write(enum estc_log_level level, const char *const *fields, const char *fmt, ...)
     ESTC_PRINTF(3, 4);
 

@@ -156,12 +156,6 @@ static int keep(struct attempt *a, const struct estc_trust *set, const char *ori
     int rc = trust_facts_make(set, origin, a->identity->url, a->configured, &facts, err);
     if (!rc)
         rc = store_commit_trust(a->store, set, &facts, timebase_now(), err);
-    char until[CLOCK_TEXT_MAX];
-    if (!rc)
-        journal_notice("%s: %s '%s' (SHA-256 %s) in force until %s (origin: %s)", a->identity->id,
-                       a->held.trust ? "another trust anchor:" : "trust anchor",
-                       facts.anchors[0].subject, facts.anchors[0].sha256,
-                       clock_text(facts.until, until), origin);
     return rc;
 }
 

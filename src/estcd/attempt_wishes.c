@@ -18,7 +18,7 @@
 #define PATIENCE 4 /* /att may take this part of the time that is left */
 
 static void log_wish(const struct attempt *a, const char *text) {
-    _cleanup(freep) char *field = text_format("ESTC_IDENTITY=%s", a->identity->id);
+    _cleanup(freep) char *field = text_format("ESTC_ID=%s", a->identity->id);
     const char *const fields[] = {field, NULL};
     journal_write(ESTC_LOG_INFO, field ? fields : NULL, "%s: the server's wishes: %s",
                   a->identity->id, text);

@@ -8,6 +8,7 @@
 
 #include "agent/config.h"
 #include "base/cleanup.h"
+#include "catalog.h"
 #include "common/exitcode.h"
 #include "common/journal.h"
 #include "common/service.h"
@@ -89,14 +90,15 @@ static int run(const char *path, struct config *config) {
         return EXIT_FAILED;
     }
     sandbox_has_landlock(); /* it says what is missing, once for all workers */
-    journal_notice("estcd " ESTC_VERSION " started with %zu identit%s, state in %s",
-                   manager_count(manager), manager_count(manager) == 1 ? "y" : "ies",
-                   manager_config(manager)->state_directory);
+    catalog_log(CATALOG_STARTED, NULL, NULL,
+                "estcd " ESTC_VERSION " started with %zu identit%s, state in %s",
+                manager_count(manager), manager_count(manager) == 1 ? "y" : "ies",
+                manager_config(manager)->state_directory);
     manager_start(manager);
     sd_notify(0, "READY=1");
     rc = sd_event_loop(event);
     sd_notify(0, "STOPPING=1");
-    journal_notice("estcd ends");
+    catalog_log(CATALOG_STOPPED, NULL, NULL, "estcd ends");
     return rc < 0 ? EXIT_FAILED : EXIT_DONE;
 }
 

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "catalog.h"
 #include "common/journal.h"
 #include "manager_internal.h"
 #include "timebase.h"
@@ -106,7 +107,8 @@ void member_load(struct member *member) {
         return;
     }
     if (!was_unfit || !attempts->last_error || strcmp(attempts->last_error, err.text) != 0)
-        journal_error("%s: %s", identity->config->id, err.text);
+        catalog_log(CATALOG_STORE_UNFIT, identity->config->id, NULL, "%s: %s", identity->config->id,
+                    err.text);
     free(attempts->last_error);
     attempts->last_error = strdup(err.text);
     attempts->failures++;

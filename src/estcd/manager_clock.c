@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "catalog.h"
 #include "common/journal.h"
 #include "manager_internal.h"
 #include "timebase.h"
@@ -31,7 +32,8 @@ static void write_down(struct manager *manager) {
     struct estc_error err = {0};
     int64_t floor = timebase_floor();
     if (store_save_clock(manager->config->state_directory, floor, &err))
-        journal_warning("the time cannot be written down: %s", err.text);
+        catalog_log(CATALOG_UNRECORDED, NULL, NULL, "the time cannot be written down: %s",
+                    err.text);
     manager->written_down = floor; /* or again tomorrow */
 }
 
@@ -47,10 +49,11 @@ void manager_clock_look(struct manager *manager) {
         _cleanup(freep) char *text = timebase_explain();
         char now[CLOCK_TEXT_MAX];
         if (trusted)
-            journal_notice("the system clock is believed again: %s",
-                           clock_text(timebase_now(), now));
+            catalog_log(CATALOG_CLOCK_BELIEVED, NULL, NULL,
+                        "the system clock is believed again: %s", clock_text(timebase_now(), now));
         else
-            journal_warning("%s", text ? text : "the system clock cannot be right");
+            catalog_log(CATALOG_CLOCK_DOUBTED, NULL, NULL, "%s",
+                        text ? text : "the system clock cannot be right");
     }
     manager->clock_trusted = trusted;
 }

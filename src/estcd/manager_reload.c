@@ -10,6 +10,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/clock.h"
+#include "catalog.h"
 #include "common/journal.h"
 #include "manager_internal.h"
 
@@ -90,12 +91,13 @@ int manager_reload(struct manager *manager, struct conf_errors *errors) {
         config_free(config);
         for (char *const *line = errors->lines; line && *line; line++)
             journal_error("reload: %s", *line);
-        journal_error("reload failed; the old configuration stays in force");
+        catalog_log(CATALOG_RELOAD_FAILED, NULL, NULL,
+                    "reload failed; the old configuration stays in force");
     } else {
         take_members(manager, members, config);
         journal_set_level((enum estc_log_level)config->log_level);
-        journal_notice("configuration reloaded: %zu identit%s", manager->n_members,
-                       manager->n_members == 1 ? "y" : "ies");
+        catalog_log(CATALOG_RELOADED, NULL, NULL, "configuration reloaded: %zu identit%s",
+                    manager->n_members, manager->n_members == 1 ? "y" : "ies");
     }
     const struct manager_event event = {
         .kind = rc ? MANAGER_RELOAD_FAILED : MANAGER_RELOADED,

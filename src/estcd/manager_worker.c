@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "catalog.h"
 #include "common/journal.h"
 #include "manager_internal.h"
 #include "timebase.h"
@@ -37,28 +38,47 @@ static void log_issued(const struct member *member) {
     const char *id = member->identity.config->id;
     char until[CLOCK_TEXT_MAX];
     clock_text(facts->not_after, until);
-    _cleanup(freep) char *f_id = text_format("ESTC_IDENTITY=%s", id);
+    bool renewed = member->action == SCHEDULE_RENEW;
     _cleanup(freep) char *f_serial = text_format("ESTC_SERIAL=%s", facts->serial);
     _cleanup(freep) char *f_until = text_format("ESTC_NOT_AFTER=%s", until);
     _cleanup(freep) char *f_subject = text_format("ESTC_SUBJECT=%s", facts->subject);
-    const char *const fields[] = {"ESTC_RESULT=ok", f_id, f_serial, f_until, f_subject, NULL};
-    journal_write(ESTC_LOG_NOTICE, fields, "%s: certificate %s for %s in force until %s", id,
-                  facts->serial, facts->subject, until);
+    const char *const fields[] = {"ESTC_RESULT=ok", f_serial, f_until, f_subject, NULL};
+    catalog_log(renewed ? CATALOG_RENEWED : CATALOG_ISSUED, id, fields,
+                "%s: certificate %s for %s in force until %s", id, facts->serial, facts->subject,
+                until);
 }
 
-static void log_failure(const struct member *member, enum manager_event_kind kind) {
+static void log_failure(const struct member *member, enum catalog_event event) {
     const struct store_attempts *attempts = &member->identity.attempts;
     const char *id = member->identity.config->id;
-    _cleanup(freep) char *f_id = text_format("ESTC_IDENTITY=%s", id);
     _cleanup(freep) char *f_result =
         text_format("ESTC_RESULT=%s", estc_status_name(attempts->last_result));
     _cleanup(freep) char *f_action = text_format("ESTC_ACTION=%s", attempts->last_action);
     _cleanup(freep) char *f_failures = text_format("ESTC_FAILURES=%u", attempts->failures);
-    const char *const fields[] = {f_id, f_result, f_action, f_failures, NULL};
+    const char *const fields[] = {f_result, f_action, f_failures, NULL};
     char when[CLOCK_TEXT_MAX];
-    journal_write(kind == MANAGER_PENDING ? ESTC_LOG_NOTICE : ESTC_LOG_WARNING, fields,
-                  "%s: %s: %s; next: %s at %s", id, attempts->last_action, attempts->last_error,
-                  schedule_action_names[member->plan.action], clock_text(member->plan.due, when));
+    catalog_log(event, id, fields, "%s: %s: %s; next: %s at %s", id, attempts->last_action,
+                attempts->last_error, schedule_action_names[member->plan.action],
+                clock_text(member->plan.due, when));
+}
+
+/* The anchors may have changed, whatever came of the attempt. */
+static void look_at_trust(struct member *member) {
+    struct identity *identity = &member->identity;
+    int64_t before = identity->have_trust ? identity->trust.generation : 0;
+    member_load_trust(member);
+    const struct trust_facts *trust = &identity->trust;
+    if (!identity->have_trust || trust->generation == before || trust->n_anchors == 0)
+        return;
+    char until[CLOCK_TEXT_MAX];
+    clock_text(trust->until, until);
+    _cleanup(freep) char *f_anchor = text_format("ESTC_ANCHOR_SHA256=%s", trust->anchors[0].sha256);
+    _cleanup(freep) char *f_origin = text_format("ESTC_ORIGIN=%s", trust->origin);
+    const char *const fields[] = {f_anchor, f_origin, NULL};
+    catalog_log(CATALOG_TRUST_REPLACED, identity->config->id, f_anchor && f_origin ? fields : NULL,
+                "%s: %s '%s' (SHA-256 %s) in force until %s (origin: %s)", identity->config->id,
+                before != 0 ? "another trust anchor:" : "trust anchor", trust->anchors[0].subject,
+                trust->anchors[0].sha256, until, trust->origin);
 }
 
 /* What of the record an outcome changes. */
@@ -93,10 +113,11 @@ static void apply(struct member *member, const struct attempt_result *result) {
         identity->store_unfit = false;
         member_load(member);
     }
-    member_load_trust(member);
+    look_at_trust(member);
     if (store_save_attempts(member->manager->config->state_directory, identity->config->id,
                             &identity->attempts, &err))
-        journal_warning("%s: the attempt cannot be recorded: %s", identity->config->id, err.text);
+        catalog_log(CATALOG_UNRECORDED, identity->config->id, NULL,
+                    "%s: the attempt cannot be recorded: %s", identity->config->id, err.text);
     member->wants_another = false;
     member_unwatch(member);
     if (kind == MANAGER_CONFIG || identity->store_unfit)
@@ -105,7 +126,9 @@ static void apply(struct member *member, const struct attempt_result *result) {
     if (kind == MANAGER_ISSUED && identity->have_facts)
         log_issued(member);
     else
-        log_failure(member, kind);
+        log_failure(member, kind == MANAGER_PENDING  ? CATALOG_PENDING
+                            : kind == MANAGER_CONFIG ? CATALOG_CONFIG
+                                                     : CATALOG_FAILED);
     char until[CLOCK_TEXT_MAX];
     _cleanup(freep) char *text =
         kind == MANAGER_ISSUED ? text_format("certificate %s valid until %s",

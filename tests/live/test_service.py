@@ -61,11 +61,13 @@ class Service(live.LiveTest):
 
     def test_the_journal_has_an_entry_with_fields_for_each_certificate(self):
         live.wait_valid(*IDENTITIES)
-        entry = wait_for(lambda: live.journal("ESTC_IDENTITY=gw-a", "ESTC_RESULT=ok"),
+        entry = wait_for(lambda: live.journal("ESTC_ID=gw-a", "ESTC_RESULT=ok"),
                          "the certificate of gw-a is in the journal")[-1]
         self.assertEqual(entry["SYSLOG_IDENTIFIER"], "estcd")
         self.assertEqual(entry["_SYSTEMD_UNIT"], "estcd.service")
         self.assertEqual(entry["PRIORITY"], "5")
+        self.assertEqual((entry["ESTC_EVENT"], entry["MESSAGE_ID"]),
+                         ("issued", "9ab3c0bd2fdc4be5b15f289fc4b85f35"))
         self.assertEqual("serial=" + entry["ESTC_SERIAL"], live.serial("gw-a"))
         self.assertEqual(entry["ESTC_SUBJECT"], "CN=gateway-1-gw-a")
         self.assertRegex(entry["ESTC_NOT_AFTER"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
@@ -98,9 +100,9 @@ class Service(live.LiveTest):
         live.wait_valid("gw-short")
         first = live.serial("gw-short")
         wait_for(lambda: live.serial("gw-short") != first, "a renewal")
-        wait_for(lambda: len(live.journal("ESTC_IDENTITY=gw-short", "ESTC_RESULT=ok")) >= 2,
+        wait_for(lambda: len(live.journal("ESTC_ID=gw-short", "ESTC_RESULT=ok")) >= 2,
                  "both certificates are in the journal")
-        self.assertEqual(live.journal("ESTC_IDENTITY=gw-short", "PRIORITY=4"), [])
+        self.assertEqual(live.journal("ESTC_ID=gw-short", "PRIORITY=4"), [])
 
     def test_stop_takes_less_than_a_second_with_an_attempt_under_way(self):
         self.add({"gw-far": {"url": "coaps://localhost:9"}})

@@ -183,7 +183,7 @@ static void write_to_journald(int out) {
     capture_begin(&c);
     set_stream(true);
     journal_open("estcd", ESTC_LOG_INFO);
-    const char *const fields[] = {"ESTC_IDENTITY=gw-mqtt", "ESTC_RESULT=ok", NULL};
+    const char *const fields[] = {"ESTC_ID=gw-mqtt", "ESTC_RESULT=ok", NULL};
     journal_write(ESTC_LOG_NOTICE, fields, "renewed\n%s", "x");
     journal_write(ESTC_LOG_DEBUG, fields, "not this one");
     capture_end(&c);
@@ -214,7 +214,7 @@ static void the_journal_gets_fields(void **state) {
     }
     assert_int_equal(status, 0);
     static const char *const lines[] = {"PRIORITY=5\n", "MESSAGE=renewed?x\n",
-                                        "SYSLOG_IDENTIFIER=estcd\n", "ESTC_IDENTITY=gw-mqtt\n",
+                                        "SYSLOG_IDENTIFIER=estcd\n", "ESTC_ID=gw-mqtt\n",
                                         "ESTC_RESULT=ok\n"};
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
         if (!strstr(text, lines[i]))
