@@ -15,9 +15,11 @@ import subprocess
 import sys
 import tempfile
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "integration"))
+TESTS = pathlib.Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(TESTS), str(TESTS / "integration")]
 
 import harness  # noqa: E402
+from tap import Tap  # noqa: E402
 
 SYSTEMD = "/lib/systemd/systemd"
 TIME_LIMIT = 150
@@ -124,7 +126,8 @@ def make_root(folder):
                  "etc/est-registrar", "var/lib/est-registrar"):
         shutil.rmtree(root / path, ignore_errors=True)
     (root / "etc/machine-id").write_text("")
-    run("meson", "install", "-C", harness.BUILD, "--no-rebuild", "--quiet", "--destdir", root)
+    subprocess.run(["meson", "install", "-C", harness.BUILD, "--no-rebuild", "--quiet",
+                    "--destdir", root], stdout=subprocess.DEVNULL, check=True)
     return root
 
 
@@ -174,7 +177,7 @@ def main():
             finally:
                 run("umount", "--lazy", name)
     except NoMachine as reason:
-        tap = harness.Tap()
+        tap = Tap()
         if os.environ.get("ESTC_LIVE_REQUIRED"):
             tap.point(False, test, str(reason))
         else:

@@ -8,11 +8,15 @@ import re
 import shutil
 import sys
 import time
+import unittest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "integration"))
+TESTS = pathlib.Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(TESTS), str(TESTS / "integration")]
 
 import harness  # noqa: E402
 from harness import run, wait_for  # noqa: E402,F401
+from tap_unittest import has_failed  # noqa: E402
+from tap_unittest import main as run_tests  # noqa: E402
 
 CONF = pathlib.Path("/etc/estcd/estcd.conf")
 STATE = pathlib.Path("/var/lib/estcd")
@@ -133,7 +137,7 @@ def serial(name):
     return done.out.strip()
 
 
-class LiveTest(harness.unittest.TestCase):
+class LiveTest(unittest.TestCase):
     """Tests that share one machine, prepared by start(). The journals of both units are printed
     when one fails."""
 
@@ -160,7 +164,7 @@ class LiveTest(harness.unittest.TestCase):
                   file=sys.stderr)
 
     def tearDown(self):
-        if harness.has_failed(self):
+        if has_failed(self):
             self.tell()
 
     def succeed(self, done):
@@ -170,4 +174,4 @@ class LiveTest(harness.unittest.TestCase):
 
 def main():
     print("# the machine is up", flush=True)
-    harness.main()
+    run_tests()
