@@ -49,6 +49,8 @@ const struct command args_commands[] = {
      "try again now what has failed or waits for the CA, and show each step"},
     {"needs-renewal", "ID...", 1, SIZE_MAX, FOR_NEED, false, command_needs_renewal,
      "exit with 0 if one of them is due for renewal, with 10 if none is"},
+    {"rollback", "ID...", 1, SIZE_MAX, FOR_ATTEMPT, true, command_rollback,
+     "go back to the certificate before the one in force"},
     {"cacerts", "ID", 1, 1, 0, false, command_cacerts,
      "print the CA certificates of an identity as PEM"},
     {"discover", "[ADDRESS]", 0, 1, FOR_DISCOVER, false, command_discover,

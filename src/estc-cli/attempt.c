@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The commands enroll, renew and retry: start an attempt for each identity named, show the steps of
- * all as they happen, and exit with what came of them. The daemon does the work; interrupting estc,
- * or its deadline, ends the watching and nothing else.
+ * The commands enroll, renew, retry and rollback: start an attempt for each identity named, show
+ * the steps of all as they happen, and exit with what came of them. The daemon does the work;
+ * interrupting estc, or its deadline, ends the watching and nothing else.
  *
  * Each identity has a connection of its own, since answers on one come in the order of the calls.
  */
@@ -241,4 +241,8 @@ int command_renew(const struct cli *cli) {
 
 int command_retry(const struct cli *cli) {
     return run_all(cli, DAEMON_METHOD("Retry"));
+}
+
+int command_rollback(const struct cli *cli) {
+    return run_all(cli, DAEMON_METHOD("Rollback"));
 }

@@ -39,6 +39,7 @@ int command_renew(const struct cli *cli);
 int command_retry(const struct cli *cli);
 int command_status(const struct cli *cli);
 int command_needs_renewal(const struct cli *cli);
+int command_rollback(const struct cli *cli);
 int command_reload(const struct cli *cli);
 int command_events(const struct cli *cli);
 int command_version(const struct cli *cli);

@@ -109,6 +109,13 @@ static int refused_certificate(const struct cli *cli, json_t *params, const char
     return EXIT_FAILED;
 }
 
+static int refused_busy(const struct cli *cli, json_t *params, const char *id) {
+    (void)cli;
+    (void)params;
+    say_error("%s: an attempt is under way: try again when it has ended", id ? id : "-");
+    return EXIT_WORKING;
+}
+
 static int refused_config(const struct cli *cli, json_t *params, const char *id) {
     (void)cli;
     (void)id;
@@ -167,6 +174,7 @@ int daemon_refused(const struct cli *cli, const struct ctl_reply *reply, const c
     } known[] = {
         {DAEMON_INTERFACE ".NoSuchIdentity", refused_identity},
         {DAEMON_INTERFACE ".NoCertificate", refused_certificate},
+        {DAEMON_INTERFACE ".Busy", refused_busy},
         {DAEMON_INTERFACE ".ConfigInvalid", refused_config},
         {DAEMON_INTERFACE ".NotAllowed", refused_right},
         {REGISTRAR_INTERFACE ".NotAllowed", refused_right},

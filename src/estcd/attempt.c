@@ -114,7 +114,7 @@ static bool run_once(const struct attempt_task *task, const struct estc_wait *wa
         .wait = *wait,
     };
     struct estc_error err = {0};
-    int rc = run_steps(&a, &err);
+    int rc = task->action == SCHEDULE_ROLLBACK ? attempt_roll_back(&a, &err) : run_steps(&a, &err);
     if (rc)
         rc = settle(&a, rc, &err);
     *result = (struct attempt_result){

@@ -66,6 +66,8 @@ ATTEMPT_STEP(attempt_prove); /* attempt_prove.c */
 ATTEMPT_STEP(attempt_commit);
 #undef ATTEMPT_STEP
 
+/* Instead of all steps: back to the certificate before. attempt_prove.c */
+int attempt_roll_back(struct attempt *a, struct estc_error *err);
 /* What an earlier attempt got issued and did not put in force, if it still fits. attempt_prove.c */
 int attempt_find_candidate(struct attempt *a, struct estc_error *err);
 /* The server and the way there, as these credentials. attempt_connect.c */

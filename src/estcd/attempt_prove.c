@@ -121,3 +121,19 @@ int attempt_commit(struct attempt *a, char **detail, struct estc_error *err) {
     *detail = text_format("valid until %s", clock_text(facts.not_after, until));
     return *detail ? 0 : out_of_memory(err);
 }
+
+int attempt_roll_back(struct attempt *a, struct estc_error *err) {
+    _cleanup(facts_clear) struct facts facts = {0};
+    int rc = store_open(a->task->config->state_directory, a->identity->id, &a->store, err);
+    if (rc)
+        return rc;
+    a->report(a->arg, ATTEMPT_OPEN, NULL);
+    rc = store_roll_back(a->store, timebase_now(), &facts, err);
+    if (rc)
+        return rc;
+    char until[CLOCK_TEXT_MAX];
+    _cleanup(freep) char *detail =
+        text_format("serial %s, valid until %s", facts.serial, clock_text(facts.not_after, until));
+    a->report(a->arg, ATTEMPT_COMMIT, detail);
+    return 0;
+}

@@ -67,8 +67,8 @@ void control_ask(struct control *control, struct ctl_call *call, const json_t *p
         .member = member,
         .text = text ? text : schedule_action_names[member_plan(member)->action],
     };
-    if (rc == -ENOENT) {
-        ctl_call_error(call, "NoCertificate", json_pack("{s:s}", "id", id));
+    if (rc == -ENOENT || rc == -EBUSY) {
+        ctl_call_error(call, rc == -EBUSY ? "Busy" : "NoCertificate", json_pack("{s:s}", "id", id));
     } else if (!more || kind == MANAGER_NOT_DUE) {
         ctl_call_reply(call, control_event_and_identity(control, &event), false);
     } else {
@@ -88,6 +88,10 @@ static void handle_enroll(struct ctl_call *call, json_t *params, void *arg) {
 
 static void handle_renew(struct ctl_call *call, json_t *params, void *arg) {
     control_ask(arg, call, params, SCHEDULE_RENEW, is_forced(params));
+}
+
+static void handle_rollback(struct ctl_call *call, json_t *params, void *arg) {
+    control_ask(arg, call, params, SCHEDULE_ROLLBACK, false);
 }
 
 static void handle_cacerts(struct ctl_call *call, json_t *params, void *arg) {
@@ -208,6 +212,14 @@ static const struct ctl_method methods[] = {
      .out = need_out,
      .handle = control_needs_renewal,
      .doc = "Whether its renewal is due, or its certificate ends within so many seconds."},
+    {.name = "Rollback",
+     .changes = true,
+     .in = id_field,
+     .out = ask_out,
+     .handle = handle_rollback,
+     .doc =
+         "Puts the certificate before in force again, until it has to be renewed. With 'more' as "
+         "Enroll."},
     {.name = "CaCerts",
      .in = id_field,
      .out = pem_out,
@@ -231,6 +243,7 @@ static const struct ctl_method methods[] = {
 static const struct ctl_error_type errors[] = {
     {"NoSuchIdentity", id_field, "The configuration has no identity of that id."},
     {"NoCertificate", id_field, "The identity has no certificate yet: enroll it first."},
+    {"Busy", id_field, "An attempt is under way: try again when it has ended."},
     {"ConfigInvalid", errors_field, "The configuration has errors; the old one stays in force."},
     {"NotAllowed", group_field, "Changing needs membership of this group."},
     {NULL},

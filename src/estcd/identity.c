@@ -129,6 +129,8 @@ void identity_plan(const struct identity *identity, const char *machine, int64_t
         .request_changed = identity->have_facts &&
                            strcmp(facts->request_digest, identity->config->request_digest) != 0,
         .names_only = identity->have_facts && identity_wants_names_only(identity->config, facts),
+        .rolled_back = identity->attempts.rolled_back != 0 && identity->have_facts &&
+                       identity->attempts.rolled_back == facts->generation,
         .asked = identity->asked,
         .failures = identity->attempts.failures,
         .last_attempt = identity->attempts.last_attempt,

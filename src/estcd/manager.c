@@ -212,10 +212,14 @@ int manager_ask(struct manager *manager, struct member *member, enum schedule_ac
     int64_t now = timebase_now();
     char when[CLOCK_TEXT_MAX];
     *kind = MANAGER_STARTED;
-    if (action == SCHEDULE_RENEW && !identity->have_facts && !identity->store_unfit)
+    if (action != SCHEDULE_ENROLL && !identity->have_facts && !identity->store_unfit)
         return -ENOENT;
     if (identity->working)
+        return action == SCHEDULE_ROLLBACK ? -EBUSY : 0;
+    if (action == SCHEDULE_ROLLBACK) {
+        member_start(member, action);
         return 0;
+    }
     member_replan(member);
     if (!force && member->plan.action == SCHEDULE_POLL && member->plan.due > now) {
         *kind = MANAGER_NOT_DUE;
@@ -321,6 +325,8 @@ int manager_new(sd_event *event, const char *config_path, struct config *config,
     int rc = store_prepare(config->state_directory, err);
     if (!rc)
         rc = lock_state(manager, err);
+    if (!rc)
+        rc = store_tidy(config->state_directory, err);
     if (!rc)
         rc = manager_clock_new(manager, err);
     if (!rc)

@@ -74,7 +74,7 @@ const struct schedule_plan *member_plan(const struct member *member);
 /*
  * Somebody wants an identity enrolled or renewed now. MANAGER_STARTED: an attempt begins or runs
  * already; MANAGER_NOT_DUE: there is nothing to do unless `force`, text says why. -ENOENT: a
- * renewal without a certificate.
+ * renewal or a rollback without a certificate. -EBUSY: a rollback while an attempt runs.
  */
 int manager_ask(struct manager *manager, struct member *member, enum schedule_action action,
                 bool force, enum manager_event_kind *kind, char **text);

@@ -105,13 +105,26 @@ static enum manager_event_kind record(struct member *member, const struct attemp
                                                : MANAGER_FAILED;
 }
 
+/* Nothing has changed, and nothing is to be tried again: whoever asked is told. */
+static void refuse_rollback(struct member *member, const char *text) {
+    journal_warning("%s: no rollback: %s", member->identity.config->id, text ? text : "");
+    member_replan(member);
+    tell(member, MANAGER_FAILED, NULL, text);
+}
+
 static void apply(struct member *member, const struct attempt_result *result) {
+    if (member->action == SCHEDULE_ROLLBACK && result->code) {
+        refuse_rollback(member, result->text);
+        return;
+    }
     struct identity *identity = &member->identity;
     struct estc_error err = {0};
     enum manager_event_kind kind = record(member, result);
     if (kind == MANAGER_ISSUED) {
         identity->store_unfit = false;
         member_load(member);
+        identity->attempts.rolled_back =
+            member->action == SCHEDULE_ROLLBACK ? identity->facts.generation : 0;
     }
     look_at_trust(member);
     if (store_save_attempts(member->manager->config->state_directory, identity->config->id,
@@ -256,8 +269,8 @@ static void explain_death(struct member *member, const siginfo_t *si) {
 }
 
 void member_restart(struct member *member) {
-    if (!member->identity.working || member->restarted)
-        return;
+    if (!member->identity.working || member->restarted || member->action == SCHEDULE_ROLLBACK)
+        return; /* (which waits for no network) */
     member->restarted = member->restart = true;
     kill(member->pid, SIGKILL);
 }

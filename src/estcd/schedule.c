@@ -33,8 +33,8 @@
 #define REPAIR_MOST HOUR /* looking at files costs nothing */
 
 const char *const schedule_action_names[] = {
-    [SCHEDULE_ENROLL] = "enroll", [SCHEDULE_RENEW] = "renew",    [SCHEDULE_POLL] = "poll",
-    [SCHEDULE_REPAIR] = "repair", [SCHEDULE_ACTION_MAX_] = NULL,
+    [SCHEDULE_ENROLL] = "enroll", [SCHEDULE_RENEW] = "renew",       [SCHEDULE_POLL] = "poll",
+    [SCHEDULE_REPAIR] = "repair", [SCHEDULE_ROLLBACK] = "rollback", [SCHEDULE_ACTION_MAX_] = NULL,
 };
 
 static int64_t add(int64_t a, int64_t b) {
@@ -118,7 +118,7 @@ static void plan_renewal(const struct schedule_input *in, int64_t start,
     bool trust_first = in->trust_until < in->not_after && in->trust_until != 0 &&
                        subtract(in->trust_until, start) > HOUR;
     int64_t life = subtract(trust_first ? in->trust_until : in->not_after, start);
-    int64_t permille = least(most(in->renew_at, 0), RENEW_LATEST);
+    int64_t permille = in->rolled_back ? RENEW_LATEST : least(most(in->renew_at, 0), RENEW_LATEST);
     int64_t base = share(life, permille);
     int64_t spread = jitter(in, least(life / JITTER_SHARE, DAY) + 1, 0);
     int64_t after = least(base + spread, share(life, RENEW_LATEST));
@@ -126,9 +126,18 @@ static void plan_renewal(const struct schedule_input *in, int64_t start,
         .action = SCHEDULE_RENEW, .due = add(start, after), .jitter = after - base};
     _cleanup(freep) char *text = conf_duration_text(life);
     _cleanup(freep) char *extra = conf_duration_text(out->jitter);
-    explain(out, "%lld.%lld %% of %s%s, jitter %s", (long long)(permille / 10),
-            (long long)(permille % 10), text ? text : "?",
+    explain(out, "%s%lld.%lld %% of %s%s, jitter %s",
+            in->rolled_back ? "rolled back, so as late as is safe: " : "",
+            (long long)(permille / 10), (long long)(permille % 10), text ? text : "?",
             trust_first ? " until the CA certificates end" : "", extra ? extra : "?");
+}
+
+/* A CA may hand out a certificate that has most of its life behind it. It would be due the moment
+ * it arrives, and so would the next one: what counts then is the life we got. */
+static void plan_due(const struct schedule_input *in, int64_t now, struct schedule_plan *out) {
+    plan_renewal(in, in->not_before, out);
+    if (just_issued(in, now) && out->due <= in->last_attempt)
+        plan_renewal(in, in->last_attempt, out);
 }
 
 /* What would be done if nothing had gone wrong before. */
@@ -138,17 +147,17 @@ static void plan_calm(const struct schedule_input *in, int64_t now, struct sched
         explain(out, "no certificate yet");
     } else if (in->not_after <= now || in->not_after <= in->not_before) {
         explain(out, "the certificate has expired");
+    } else if (in->rolled_back) {
+        plan_due(in, now, out);
+        if (in->request_changed && !in->names_only)
+            out->action = SCHEDULE_ENROLL;
     } else if (in->request_changed && in->names_only) {
         out->action = SCHEDULE_RENEW;
         explain(out, "the configuration asks for other names than were issued");
     } else if (in->request_changed) {
         explain(out, "the configuration asks for another certificate than was issued");
     } else {
-        plan_renewal(in, in->not_before, out);
-        /* A CA may hand out a certificate that has most of its life behind it. It would be due the
-         * moment it arrives, and so would the next one: what counts then is the life we got. */
-        if (just_issued(in, now) && out->due <= in->last_attempt)
-            plan_renewal(in, in->last_attempt, out);
+        plan_due(in, now, out);
     }
     /* Whatever it is that a success has not settled must not become a loop. */
     if (just_issued(in, now))

@@ -11,13 +11,15 @@
 #include <estc/error.h>
 
 enum schedule_action {
-    SCHEDULE_ENROLL, /* /sen with the birth certificate */
-    SCHEDULE_RENEW,  /* /sren with the current one, by ChangeSubjectName for other names */
-    SCHEDULE_POLL,   /* the same request again, as the CA asked (5.03) */
-    SCHEDULE_REPAIR, /* nothing until a file changes; looked at again at `due` all the same */
+    SCHEDULE_ENROLL,   /* /sen with the birth certificate */
+    SCHEDULE_RENEW,    /* /sren with the current one, by ChangeSubjectName for other names */
+    SCHEDULE_POLL,     /* the same request again, as the CA asked (5.03) */
+    SCHEDULE_REPAIR,   /* nothing until a file changes; looked at again at `due` all the same */
+    SCHEDULE_ROLLBACK, /* back to the certificate before; never planned, only asked for */
     SCHEDULE_ACTION_MAX_,
 };
-extern const char *const schedule_action_names[]; /* "enroll", "renew", "poll", "repair" */
+extern const char
+    *const schedule_action_names[]; /* "enroll", "renew", "poll", "repair", "rollback" */
 
 struct schedule_input {
     const char *id;
@@ -29,6 +31,7 @@ struct schedule_input {
     int64_t renew_at;      /* per mille of the issued lifetime */
     bool request_changed;  /* the configuration asks for something else than was issued ... */
     bool names_only;       /* ... namely for other names, which a renewal can ask for */
+    bool rolled_back;      /* somebody wants this certificate, not its successor */
     bool asked;            /* somebody asked for it now */
     unsigned failures;     /* attempts failed in a row */
     int64_t last_attempt;  /* end of the last attempt; 0: never */
@@ -49,7 +52,8 @@ struct schedule_plan {
  * spans at most a twentieth of the lifetime and a day. Of a certificate that was issued beyond that
  * point the life that was left counts instead. Where the trust anchors end before the certificate,
  * their end counts for the certificate's, until its last hour: a renewal brings new ones (RFC
- * 7030 section 4.1.2). After a failure: the wait doubles from 30 s, is
+ * 7030 section 4.1.2). What somebody has rolled back to is renewed at 95 % only, whatever it was
+ * issued for. After a failure: the wait doubles from 30 s, is
  * never more than a tenth of the remaining life (and never under 5 s), at most a day while the
  * certificate lives, at most an hour without one; it never ends. While a file is unfit: from a
  * minute to an hour. A CA that wants to be asked again is asked when its Max-Age is over, but not

@@ -26,6 +26,7 @@
 #define ASIDE_TRIES 1000
 #define ERROR_TEXT_MAX 512
 #define FAILURES_MAX 1000000000
+#define GENERATION_MAX INT64_C(999999999999999) /* 15 digits, as in a generation's name */
 
 static int out_of_memory(struct estc_error *err) {
     return estc_error_set(err, -ENOMEM, "out of memory");
@@ -66,6 +67,13 @@ int store_prepare(const char *state_directory, struct estc_error *err) {
     if (!rc)
         rc = fs_mkdir_all(dirfd, IDENTITIES, STORE_FOLDER_MODE, err);
     return rc ? estc_error_prefix(err, "state folder %s", state_directory) : 0;
+}
+
+int store_tidy(const char *state_directory, struct estc_error *err) {
+    _cleanup(fs_closep) int dirfd = open(state_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dirfd < 0)
+        return fs_fail(err, errno, "open", state_directory);
+    return store_sweep(dirfd, err);
 }
 
 int store_open_identity(const char *state_directory, const char *id, bool create,
@@ -283,6 +291,7 @@ int store_load_attempts(const char *state_directory, const char *id, struct stor
         .last_action = bounded_text(json, "last_action"),
         .pending_until = bounded(json, "pending_until", 0, CLOCK_LAST),
         .pending_since = bounded(json, "pending_since", 0, CLOCK_LAST),
+        .rolled_back = bounded(json, "rolled_back", 0, GENERATION_MAX),
     };
     return 0;
 }
@@ -290,11 +299,11 @@ int store_load_attempts(const char *state_directory, const char *id, struct stor
 int store_save_attempts(const char *state_directory, const char *id,
                         const struct store_attempts *attempts, struct estc_error *err) {
     _cleanup(json_freep) json_t *json = json_pack(
-        "{s:I, s:I, s:i, s:I, s:I, s:s*, s:s*}", "failures", (json_int_t)attempts->failures,
+        "{s:I, s:I, s:i, s:I, s:I, s:I, s:s*, s:s*}", "failures", (json_int_t)attempts->failures,
         "last_attempt", (json_int_t)attempts->last_attempt, "last_result", attempts->last_result,
         "pending_until", (json_int_t)attempts->pending_until, "pending_since",
-        (json_int_t)attempts->pending_since, "last_error", attempts->last_error, "last_action",
-        attempts->last_action);
+        (json_int_t)attempts->pending_since, "rolled_back", (json_int_t)attempts->rolled_back,
+        "last_error", attempts->last_error, "last_action", attempts->last_action);
     if (!json)
         return out_of_memory(err);
     _cleanup(fs_closep) int dirfd = store_open_identity(state_directory, id, true, err);

@@ -40,6 +40,8 @@
 
 /* Creates or checks STATE; a newer format is refused with a remedy. */
 int store_prepare(const char *state_directory, struct estc_error *err);
+/* Removes what a killed daemon may have left in STATE itself; for whoever holds its lock. */
+int store_tidy(const char *state_directory, struct estc_error *err);
 
 /* The moment in clock.json; 0 when there is none that can be used. Once a day at most. */
 int64_t store_load_clock(const char *state_directory);
@@ -63,6 +65,7 @@ struct store_attempts {
     char *last_action;     /* schedule_action_names[], or NULL */
     int64_t pending_until; /* when the CA wants to be asked again; 0: nothing pending */
     int64_t pending_since; /* when it first said so; 0: not known */
+    int64_t rolled_back;   /* the generation that somebody went back to; 0: none */
 };
 /* Absent or unreadable: zeroes, which is safe. */
 int store_load_attempts(const char *state_directory, const char *id, struct store_attempts *out);
@@ -136,5 +139,8 @@ struct store_issued {
 };
 /* Writes a generation, makes it the candidate in place of any other, and drops what is pending. */
 int store_stage(struct store *store, const struct store_issued *issued, struct estc_error *err);
+/* Puts the newest generation in force that is older than the one in force, whole, of another
+ * certificate and not expired at `now`; *facts describes it. ESTC_E_NOT_FOUND: there is none. */
+int store_roll_back(struct store *store, int64_t now, struct facts *facts, struct estc_error *err);
 /* Puts the candidate in force; removes generations that are too old. */
 int store_promote(struct store *store, struct estc_error *err);

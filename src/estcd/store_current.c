@@ -90,8 +90,8 @@ static int check_pair(const struct store_current *current, const char *path, con
     return rc;
 }
 
-static int load_generation(int fd, const char *path, const char *folder, struct store_current *out,
-                           struct estc_error *err) {
+int store_load_generation(int fd, const char *path, const char *folder, struct store_current *out,
+                          struct estc_error *err) {
     int rc = store_check_key_file(fd, path, folder, err);
     if (rc)
         return rc;
@@ -112,7 +112,7 @@ int store_load_current(struct store *store, struct store_current *out, struct es
     if (rc)
         return rc;
     _cleanup(store_current_clear) struct store_current current = {0};
-    rc = load_generation(fd, store->path, STORE_CURRENT, &current, err);
+    rc = store_load_generation(fd, store->path, STORE_CURRENT, &current, err);
     if (rc == -ENOMEM)
         return rc;
     if (rc) {
@@ -135,7 +135,7 @@ int store_load_candidate(struct store *store, struct store_current *out, struct 
     struct estc_error why = {0};
     int rc = store_open_link(store->dirfd, STORE_CANDIDATE, &fd, &why);
     if (!rc)
-        rc = load_generation(fd, store->path, STORE_CANDIDATE, &candidate, &why);
+        rc = store_load_generation(fd, store->path, STORE_CANDIDATE, &candidate, &why);
     if (rc == -ENOMEM)
         return out_of_memory(err);
     if (!rc) {

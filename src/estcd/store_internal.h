@@ -92,5 +92,9 @@ int store_write_json(int dirfd, const char *name, const json_t *json, bool repla
 int store_read_facts(int generation_fd, const char *path, const char *folder, struct facts *out,
                      struct estc_error *err);
 
+/* Key, certificates and facts of an open generation, which texts call PATH/FOLDER. */
+int store_load_generation(int fd, const char *path, const char *folder, struct store_current *out,
+                          struct estc_error *err);
+
 /* Renames what stands in the way to NAME.foreign-N and says so in the log. */
 int store_set_aside(int dirfd, const char *path, const char *name, struct estc_error *err);

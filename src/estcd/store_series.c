@@ -91,7 +91,7 @@ int store_sweep(int dirfd, struct estc_error *err) {
     int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     if (!dir)
-        return estc_error_set(err, -errno, "cannot list the identity's folder: %m");
+        return estc_error_set(err, -errno, "cannot list a folder of the state: %m");
     int rc = 0;
     for (const struct dirent *e; !rc && (e = readdir(dir));)
         if (strncmp(e->d_name, FS_TEMP_PREFIX, strlen(FS_TEMP_PREFIX)) == 0)

@@ -84,6 +84,46 @@ static void renewal_at_a_share_of_the_issued_life(void **state) {
     CHECK_ROWS(rows);
 }
 
+static void what_was_rolled_back_to_is_renewed_late(void **state) {
+    (void)state;
+#define BACK .rolled_back = true
+    static const struct row rows[] = {
+        {"90 days",
+         {ALIVE(0, 90 * DAY), BACK},
+         SCHEDULE_RENEW,
+         90 * DAY / 100 * 95,
+         90 * DAY / 100 * 95,
+         "rolled back, so as late as is safe: 95.0 % of 90 d"},
+        {"past two thirds",
+         {ALIVE(80 * DAY, 90 * DAY), BACK},
+         SCHEDULE_RENEW,
+         DAY * 11 / 2,
+         DAY * 11 / 2,
+         NULL},
+        {"of another request",
+         {ALIVE(0, 90 * DAY), BACK, .request_changed = true},
+         SCHEDULE_ENROLL,
+         90 * DAY / 100 * 95,
+         90 * DAY / 100 * 95,
+         "rolled back"},
+        {"with other names",
+         {ALIVE(0, 90 * DAY), BACK, .request_changed = true, .names_only = true},
+         SCHEDULE_RENEW,
+         90 * DAY / 100 * 95,
+         90 * DAY / 100 * 95,
+         NULL},
+        {"just now, and past 95 %",
+         {ALIVE(99 * DAY, 100 * DAY), BACK, .last_attempt = NOW},
+         SCHEDULE_RENEW,
+         DAY / 100 * 95,
+         DAY / 100 * 95,
+         NULL},
+        {"expired", {ALIVE(DAY, DAY), BACK}, SCHEDULE_ENROLL, 0, 0, "expired"},
+    };
+#undef BACK
+    CHECK_ROWS(rows);
+}
+
 static void the_share_can_be_chosen(void **state) {
     (void)state;
     static const struct {
@@ -509,6 +549,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(c12_renewal_before_the_anchors_end),
         cmocka_unit_test(renewal_at_a_share_of_the_issued_life),
+        cmocka_unit_test(what_was_rolled_back_to_is_renewed_late),
         cmocka_unit_test(the_share_can_be_chosen),
         cmocka_unit_test(without_a_fit_certificate_it_enrolls_now),
         cmocka_unit_test(e09_other_names_are_a_renewal),

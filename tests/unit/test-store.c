@@ -223,6 +223,32 @@ static void what_is_pointed_at_is_never_pruned(void **state) {
     close(all);
 }
 
+/* Certificates of the fixture live from 2020 to 2040 or so: a time long after that has none. */
+static void the_way_back(void **state) {
+    struct site *site = *state;
+    struct estc_error err = {0};
+    struct facts facts = {0};
+    struct store *store = site_open(site);
+    assert_int_equal(store_roll_back(store, 1800000000, &facts, &err), ESTC_E_NOT_FOUND);
+    store_close(store);
+    site_enroll(site, "CN=one");
+    site_enroll(site, "CN=two");
+    site_enroll(site, "CN=three");
+    store = site_open(site);
+    assert_int_equal(store_roll_back(store, INT64_C(9000000000), &facts, &err), ESTC_E_NOT_FOUND);
+    assert_int_equal(store_link_number(site_identity(site), STORE_CURRENT), 3);
+    assert_int_equal(store_roll_back(store, 1700000000, &facts, &err), 0);
+    assert_string_equal(facts.subject, "CN=two");
+    facts_clear(&facts);
+    assert_int_equal(store_link_number(site->fd, STORE_CURRENT), 2);
+    assert_int_equal(unlinkat(site->fd, "generations/1/facts.json", 0), 0);
+    assert_int_equal(store_roll_back(store, 1700000000, &facts, &err), ESTC_E_NOT_FOUND);
+    assert_non_null(strstr(err.text, "no earlier certificate"));
+    assert_int_equal(store_link_number(site->fd, STORE_CURRENT), 2);
+    store_close(store);
+    assert_int_equal(site_enroll(site, "CN=four"), 4);
+}
+
 static void one_worker_at_a_time(void **state) {
     struct site *site = *state;
     struct estc_error err = {0};
@@ -300,6 +326,7 @@ static void attempts_are_read_back(void **state) {
         .last_action = (char[]){"renew"},
         .pending_until = 1800000060,
         .pending_since = 1799999000,
+        .rolled_back = 12,
     };
     struct store_attempts seen = {0};
     assert_int_equal(store_save_attempts(site->state, ID, &made, NULL), 0);
@@ -312,6 +339,7 @@ static void attempts_are_read_back(void **state) {
     assert_string_equal(seen.last_action, "renew");
     assert_int_equal(seen.pending_until, 1800000060);
     assert_int_equal(seen.pending_since, 1799999000);
+    assert_int_equal(seen.rolled_back, 12);
     store_attempts_clear(&seen);
     assert_null(seen.last_error);
     const struct store_attempts none = {.last_result = -EIO};
@@ -396,6 +424,7 @@ int main(void) {
         SITED(the_last_three_generations_stay),
         SITED(a_candidate_is_not_in_force),
         SITED(what_is_pointed_at_is_never_pruned),
+        SITED(the_way_back),
         SITED(one_worker_at_a_time),
         SITED(a_dead_worker_holds_nothing),
         SITED(readers_never_see_a_mixture),
