@@ -8,6 +8,7 @@ import argparse
 import collections
 import pathlib
 import re
+import signal
 import sys
 import time
 
@@ -18,7 +19,7 @@ from stage import GATEWAY, Stage, harness
 from verdict import DAY, HOUR
 
 START = 1893456000  # 2030-01-01: ten years from there cross the end of 31 bits
-LOOK = 6 * HOUR  # how often the driver looks, faults apart
+LOOK = 12 * HOUR  # how often the driver looks, faults apart
 SETTLE = 30 * DAY  # of a process, before what it has is held against it
 MEMORY_SLACK = 256  # kB: the allocator's, not a leak's
 LIVES = "36h=1.5,week=7,month=30,quarter=90,year=365"
@@ -38,8 +39,8 @@ class Run:
     def __init__(self, options, world):
         self.world, self.lives = world, parse_lives(options.lives)
         self.end = options.years * faults.YEAR
-        self.plan = [] if options.quiet_world else faults.plan(
-            options.seed, options.years, options.without)
+        kinds = options.only or [kind for kind in faults.KINDS if kind not in options.without]
+        self.plan = [] if options.quiet_world else faults.plan(options.seed, options.years, kinds)
         self.stage = Stage(world, self.lives)
         self.hands = faults.Hands(self.stage)
         self.seen = {label: {} for label in self.lives}  # serial -> when it was first found
@@ -116,13 +117,13 @@ class Run:
 
     def growth(self):
         """Of the process that lived longest, from when it had settled: memory, descriptors; and of
-        the files, from when each identity has all the generations that are kept."""
+        the files, after the last rollover."""
         by_process = collections.defaultdict(list)
         for size in self.sizes:
             by_process[size[0]].append(size)
         longest = max(by_process.values(), key=lambda sizes: sizes[-1][1] - sizes[0][1])
         settled = [s for s in longest if s[1] >= longest[0][1] + SETTLE] or longest[-1:]
-        full = min(max(faults.YEAR, 2.5 * max(self.lives.values())), self.end / 2)
+        full = faults.SETTLED * self.end
         late = [s for s in self.sizes if s[1] >= full]
         memory, descriptors = (settled[-1][i] - settled[0][i] for i in (2, 3))
         files = late[-1][4] - max(s[4] for s in self.sizes if s not in late)
@@ -181,10 +182,12 @@ def main(arguments=None):
     parser.add_argument("--lives", default=LIVES, help="LABEL=DAYS,...")
     parser.add_argument("--seed", type=int, default=9148)
     parser.add_argument("--quiet-world", action="store_true", help="no faults")
-    parser.add_argument("--without", action="append", default=[], metavar="FAULT",
-                        choices=list(faults.KINDS))
+    for name, text in (("--only", "faults of these kinds"), ("--without", "no such faults")):
+        parser.add_argument(name, action="append", default=[], metavar="FAULT", help=text,
+                            choices=list(faults.KINDS))
     parser.add_argument("--programs", metavar="DIR",
                         help="installed programs, below DIR; otherwise those of the build folder")
+    parser.add_argument("--daemon", metavar="FILE", type=pathlib.Path, help="this one for estcd")
     parser.add_argument("--keep", metavar="DIR", help="copy logs and ledger there")
     options = parser.parse_args(arguments)
     if options.programs:
@@ -192,6 +195,8 @@ def main(arguments=None):
         for name, program in (("ESTCD", "sbin/estcd"), ("ESTC", "bin/estc"),
                               ("REGISTRAR", "sbin/est-registrar")):
             setattr(harness, name, folder / program)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and whatever was started ends with us
+    harness.ESTCD = options.daemon or harness.ESTCD
     run = Run(options, worlds.World(harness.BUILD / "tests/decade", START))
     began = time.monotonic()
     try:

@@ -2,8 +2,8 @@
 """What goes wrong, and when: a plan made from a seed before anything begins, so that the verdict knows
 it from nobody else and a bad decade can be had again. Times are seconds of the world.
 
-Faults follow each other with quiet days between. The last fifth of the time has none that end a
-process, so that what grows there is seen.
+Faults follow each other with quiet days between, and twice the CA gets a new key. The last fifth of
+the time has none that end a process, so that what grows there is seen.
 """
 import dataclasses
 import random
@@ -88,12 +88,12 @@ def start_registrar(hands):
 KINDS = {
     "link silent": Kind(5, (HOUR, 14 * HOUR), link(worlds.SILENT), link_up, breaks=True),
     "link unreachable": Kind(3, (HOUR, 14 * HOUR), link(worlds.UNREACHABLE), link_up, breaks=True),
-    "link silent for weeks": Kind(0.7, (WEEK, 5 * WEEK), link(worlds.SILENT), link_up, breaks=True),
+    "link silent for weeks": Kind(0.15, (WEEK, 3 * WEEK), link(worlds.SILENT), link_up, breaks=True),
     "link loses datagrams": Kind(
         2, (HOUR, 2 * DAY), lambda hands, x: hands.world.link(worlds.UP, int(50 + 100 * x)), link_up),
     "registrar away": Kind(3, (10 * MINUTE, 14 * HOUR), stop_registrar, start_registrar,
                            breaks=True, ends=True),
-    "registrar away for weeks": Kind(0.3, (WEEK, 3 * WEEK), stop_registrar, start_registrar,
+    "registrar away for weeks": Kind(0.1, (WEEK, 2 * WEEK), stop_registrar, start_registrar,
                                      breaks=True, ends=True),
     "registrar restarted": Kind(4, (0, 0), stop_registrar, start_registrar, ends=True),
     "gateway restarted": Kind(2, (0, 0), lambda hands, _: hands.stage.stop_gateway(),
@@ -116,7 +116,12 @@ KINDS = {
         2, (HOUR, DAY), lambda hands, x: hands.set_clock(HOUR * (12 * x - 6)), right_clock),
     "suspended": Kind(1, (HOUR, 2 * DAY), lambda hands, _: hands.world.suspend(GATEWAY, True),
                       lambda hands: hands.world.suspend(GATEWAY, False), breaks=True),
+    "CA has a new key": Kind(0, (0, 0), lambda hands, _: hands.stage.roll_ca(), leave, ends=True),
+    "server has a certificate of the new key": Kind(
+        0, (0, 0), lambda hands, _: hands.stage.roll_server(), leave, ends=True),
 }
+ROLLOVERS = (0.25, 0.6)  # of the time; the server follows a tenth later
+SETTLED = 0.75  # all of them are over
 WAIT = 4 * DAY  # between two faults, on the average
 
 
@@ -132,18 +137,33 @@ class Fault:
         return KINDS[self.kind].breaks
 
 
-def plan(seed, years, without=()):
-    """The faults of so many years, in order; they do not overlap."""
-    chance = random.Random(seed)
-    kinds = [name for name in KINDS if name not in without]
-    faults, at, end = [], DAY, years * YEAR
+def calamities(chance, end, kinds):
+    """Faults that follow each other until the end."""
+    faults, at = [], DAY
     while True:
         at += chance.expovariate(1 / WAIT) + HOUR
         late = at > 0.8 * end
-        names = [name for name in kinds if not (late and KINDS[name].ends)]
+        names = [name for name in kinds
+                 if KINDS[name].weight > 0 and not (late and KINDS[name].ends)]
+        if not names:
+            return faults
         name, = chance.choices(names, [KINDS[name].weight for name in names])
         until = at + chance.uniform(*KINDS[name].lasts)
         if until > end - 2 * DAY:
             return faults
         faults.append(Fault(name, at, until, chance.random()))
         at = until
+
+
+def plan(seed, years, kinds):
+    """The faults of so many years, in order, of these kinds; they do not overlap."""
+    end = years * YEAR
+    faults = calamities(random.Random(seed), end, kinds)
+    for share in ROLLOVERS:
+        for kind, at in (("CA has a new key", share), ("server has a certificate of the new key",
+                                                       share + 0.1)):
+            before = [f.end for f in faults if f.begin <= at * end]
+            moment = (max(before) if before else at * end) + MINUTE
+            if kind in kinds:
+                faults.append(Fault(kind, moment, moment, 0))
+    return sorted(faults, key=lambda f: f.begin)

@@ -225,6 +225,7 @@ API int decade_begin(int64_t real) {
     for (size_t i = 0; i < WORLD_MACHINES; i++)
         world->machines[i] = (struct machine){.real = real * SECOND, .booted = -100 * SECOND};
     driver = world_take(world, getpid(), 0);
+    world->driver = getpid();
     world->magic = WORLD_MAGIC;
     if (pthread_create(&thread, NULL, keep, world) || pthread_create(&thread, NULL, reap, world))
         return -EAGAIN;

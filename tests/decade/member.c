@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -91,6 +92,8 @@ __attribute__((constructor)) static void join(void) {
         die("no world");
     machine = number ? (unsigned)atoi(number) % WORLD_MACHINES : 0;
     world = page;
+    if (getppid() == world->driver) /* nobody is to wait in a world that has ended */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
     self = mine();
 }
 

@@ -52,12 +52,12 @@ class Stage:
         self.world, self.lives = world, lives
         tempfile.tempdir = fast_folder()
         self.site = harness.Site()
-        self.root = None
         self.files = {}  # identity -> (serial, bytes of cert.pem) last found in force
         pki.now = lambda: self.date(world.real)
         with self.machine(REGISTRAR):
             self.site.init_registrar("--device", "gateway-1")
         self.roots = [self.authority()]
+        self.links = []
         self.serve_with(self.roots[0], [self.roots[0].cert])
         self.start_registrar()
         self.ledger = Ledger(self.site.ledger())
@@ -92,6 +92,21 @@ class Stage:
 
     def authority(self):
         return pki.Authority("Site root", days=CA_DAYS)
+
+    def roll_ca(self):
+        """The CA gets a new key and issues by it; the server still has its certificate of the old."""
+        old, new = self.roots[-1], self.authority()
+        self.roots.append(new)
+        self.links = [pki.certify(old, new.key, new.subject, CA_DAYS),
+                      pki.certify(new, old.key, old.subject, CA_DAYS)]
+        self.serve_with(new, [old.cert, *self.links, new.cert], old, server=old)
+        self.start_registrar()
+
+    def roll_server(self):
+        """And the server gets a certificate of the new key: whoever was away comes by NewWithOld."""
+        old, new = self.roots[-2:]
+        self.serve_with(new, [old.cert, *self.links, new.cert], old, sent=self.links[:1])
+        self.start_registrar()
 
     def serve_with(self, root, chain, previous=None, server=None, sent=()):
         """The registrar issues by root; its own certificate is by server, followed by sent."""

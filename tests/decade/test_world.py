@@ -55,7 +55,7 @@ class World(unittest.TestCase):
         """In the world, and past its "ready"."""
         process = subprocess.Popen(
             [sys.executable, "-c", PRELUDE + program, *map(str, arguments)],
-            stdout=subprocess.PIPE, text=True, preexec_fn=self.world.die_with_us,
+            stdout=subprocess.PIPE, text=True,
             env={**os.environ, **self.world.environment(machine)})
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)

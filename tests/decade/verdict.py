@@ -21,7 +21,7 @@ TRY_SHARE, TRY_LEAST = 0.15, 6 * MINUTE
 DUE_SHARE = 0.72
 # So many datagrams that begin a handshake an identity may send a day, whatever happens: even with all
 # their repetitions that is some hundred attempts.
-HELLOS_A_DAY = 2000
+HELLOS_A_DAY = 1000
 
 
 @dataclasses.dataclass(frozen=True)

@@ -52,6 +52,7 @@ enum link_state { LINK_UP, LINK_SILENT, LINK_UNREACHABLE };
 
 struct world {
     uint32_t magic;
+    pid_t driver;
     pthread_mutex_t lock;  /* shared and robust: whoever holds it may be killed */
     _Atomic uint32_t seq;  /* futex */
     _Atomic uint32_t bell; /* futex: the keeper's */

@@ -7,13 +7,11 @@ import ctypes
 import errno
 import os
 import pathlib
-import signal
 
 UP, SILENT, UNREACHABLE = range(3)
 SECOND = 10**9
 ROUNDING = 1000
 COUNTERS = ("datagrams", "octets", "hellos", "lost", "jumps", "rounds")
-PR_SET_PDEATHSIG = 1
 
 
 class Hangs(Exception):
@@ -27,7 +25,6 @@ class World:
         self.c = ctypes.CDLL(str(folder / "libdecade-keeper.so"))
         self.c.decade_now.restype = ctypes.c_int64
         self.c.decade_counter.restype = ctypes.c_uint64
-        self.libc = ctypes.CDLL(None)
         self.start = real
         fd = self.c.decade_begin(ctypes.c_int64(real))
         if fd < 0:
@@ -38,10 +35,6 @@ class World:
         """What puts a program into the world."""
         return {"LD_PRELOAD": str(self.preload), "DECADE_WORLD": self.page,
                 "DECADE_MACHINE": str(machine)}
-
-    def die_with_us(self):
-        """For a child, before exec: nobody is to wait in a world that has ended."""
-        self.libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
     @property
     def now(self):
