@@ -68,9 +68,11 @@ static int open_parent(int dirfd, const char *path, const char *what, const char
     return fd >= 0 ? fd : fs_fail(err, errno, what, path);
 }
 
-/* 0 or an errno. The mode is exact before the first byte, whatever the umask. */
-static int write_synced(int fd, const unsigned char *data, size_t len, mode_t mode) {
-    if (fchmod(fd, mode) < 0)
+/* 0 or an errno. Owner and mode are exact before the first byte, whatever the umask. */
+static int write_synced(int fd, const unsigned char *data, size_t len, const struct fs_owner *as) {
+    /* The owner first: a change of owner may take bits of the mode away. */
+    bool ours = as->uid == (uid_t)-1 && as->gid == (gid_t)-1;
+    if ((!ours && fchown(fd, as->uid, as->gid) < 0) || fchmod(fd, as->mode) < 0)
         return errno;
     while (len > 0) {
         ssize_t n = write(fd, data, len);
@@ -85,13 +87,14 @@ static int write_synced(int fd, const unsigned char *data, size_t len, mode_t mo
 }
 
 /* Creates name, which must not exist, with its content on the disk; removes it when that fails. */
-static int create_file(int folder, const char *name, const void *data, size_t len, mode_t mode) {
-    /* Without any bit that mode lacks, so it is never more open than it will be. */
+static int create_file(int folder, const char *name, const void *data, size_t len,
+                       const struct fs_owner *as) {
+    /* Without any bit that the mode lacks, so it is never more open than it will be. */
     int fd =
-        openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode & 0777);
+        openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, as->mode & 0777);
     if (fd < 0)
         return errno;
-    int error = write_synced(fd, data, len, mode);
+    int error = write_synced(fd, data, len, as);
     if (close(fd) < 0 && !error)
         error = errno;
     if (error)
@@ -114,13 +117,13 @@ struct making {
     const char *target;
     const void *data;
     size_t len;
-    mode_t mode;
+    struct fs_owner as;
 };
 
 static int make(int folder, const char *name, const struct making *what) {
     if (what->target)
         return symlinkat(what->target, folder, name) < 0 ? errno : 0;
-    return create_file(folder, name, what->data, what->len, what->mode);
+    return create_file(folder, name, what->data, what->len, &what->as);
 }
 
 /* Makes it under a name of process, time and count, so that two writers hardly meet (that nothing
@@ -138,15 +141,20 @@ static int replace(int folder, const char *name, const struct making *what) {
     return error ? error : rename_synced(folder, temp, name);
 }
 
-int fs_write_atomic(int dirfd, const char *path, const void *data, size_t len, mode_t mode,
-                    struct estc_error *err) {
+int fs_write_owned(int dirfd, const char *path, const void *data, size_t len,
+                   const struct fs_owner *as, struct estc_error *err) {
     const char *name;
     _cleanup(fs_closep) int folder = open_parent(dirfd, path, "write", &name, err);
     if (folder < 0)
         return folder;
-    const struct making file = {.data = data, .len = len, .mode = mode};
+    const struct making file = {.data = data, .len = len, .as = *as};
     int error = replace(folder, name, &file);
     return error ? fs_fail(err, error, "write", path) : 0;
+}
+
+int fs_write_atomic(int dirfd, const char *path, const void *data, size_t len, mode_t mode,
+                    struct estc_error *err) {
+    return fs_write_owned(dirfd, path, data, len, &FS_OURS(mode), err);
 }
 
 int fs_write_new(int dirfd, const char *path, const void *data, size_t len, mode_t mode,
@@ -155,7 +163,7 @@ int fs_write_new(int dirfd, const char *path, const void *data, size_t len, mode
     _cleanup(fs_closep) int folder = open_parent(dirfd, path, "create", &name, err);
     if (folder < 0)
         return folder;
-    int error = create_file(folder, name, data, len, mode);
+    int error = create_file(folder, name, data, len, &FS_OURS(mode));
     if (!error && fsync(folder) < 0)
         error = errno;
     return error ? fs_fail(err, error, "create", path) : 0;
@@ -191,16 +199,12 @@ static int read_all(int fd, const char *path, size_t max, struct estc_buf *out,
     return rc;
 }
 
-int fs_read(int dirfd, const char *path, size_t max, struct estc_buf *out, struct stat *st,
-            struct estc_error *err) {
-    /* O_NONBLOCK: a FIFO opens at once and is then seen for what it is. */
-    _cleanup(fs_closep) int fd = openat(dirfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+int fs_read_fd(int fd, const char *path, size_t max, struct estc_buf *out, struct stat *st,
+               struct estc_error *err) {
     struct stat info = {0};
-    if (fd < 0 && errno != ENXIO) /* a socket gives ENXIO */
+    if (fstat(fd, &info) < 0)
         return fs_fail(err, errno, "read", path);
-    if (fd >= 0 && fstat(fd, &info) < 0)
-        return fs_fail(err, errno, "read", path);
-    if (fd < 0 || !S_ISREG(info.st_mode))
+    if (!S_ISREG(info.st_mode))
         return estc_error_set(err, -EINVAL, "cannot read %s: it is not a regular file", path);
     _cleanup(estc_buf_clear) struct estc_buf content = {0};
     int rc = read_all(fd, path, max, &content, err);
@@ -212,4 +216,13 @@ int fs_read(int dirfd, const char *path, size_t max, struct estc_buf *out, struc
     if (st)
         *st = info;
     return 0;
+}
+
+int fs_read(int dirfd, const char *path, size_t max, struct estc_buf *out, struct stat *st,
+            struct estc_error *err) {
+    /* O_NONBLOCK: a FIFO opens at once and is then seen for what it is. */
+    _cleanup(fs_closep) int fd = openat(dirfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0 && errno == ENXIO) /* a socket */
+        return estc_error_set(err, -EINVAL, "cannot read %s: it is not a regular file", path);
+    return fd < 0 ? fs_fail(err, errno, "read", path) : fs_read_fd(fd, path, max, out, st, err);
 }

@@ -27,6 +27,18 @@ void fs_closep(int *fd);
 int fs_write_atomic(int dirfd, const char *path, const void *data, size_t len, mode_t mode,
                     struct estc_error *err);
 
+/* Whose a file is to be. */
+struct fs_owner {
+    uid_t uid; /* (uid_t)-1: ours */
+    gid_t gid; /* the same */
+    mode_t mode;
+};
+#define FS_OURS(bits) ((const struct fs_owner){.uid = (uid_t)-1, .gid = (gid_t)-1, .mode = (bits)})
+
+/* The same for a file that is to be somebody else's: no byte is written before it is. */
+int fs_write_owned(int dirfd, const char *path, const void *data, size_t len,
+                   const struct fs_owner *as, struct estc_error *err);
+
 /* A new file that must not exist (O_EXCL), written and synced in place. */
 int fs_write_new(int dirfd, const char *path, const void *data, size_t len, mode_t mode,
                  struct estc_error *err);
@@ -35,6 +47,15 @@ int fs_write_new(int dirfd, const char *path, const void *data, size_t len, mode
  * Never blocks on a FIFO or device: anything but a regular file is -EINVAL. */
 int fs_read(int dirfd, const char *path, size_t max, struct estc_buf *out, struct stat *st,
             struct estc_error *err);
+
+/* The same for an open descriptor; path only names it. */
+int fs_read_fd(int fd, const char *path, size_t max, struct estc_buf *out, struct stat *st,
+               struct estc_error *err);
+
+/* Opens (flags as for open(); O_CLOEXEC is added) what lies below a folder that somebody else may
+ * write in: no part of path is a symbolic link or leads out of the folder. A descriptor, or
+ * negative. */
+int fs_open_beneath(int dirfd, const char *path, int flags, struct estc_error *err);
 
 /* Makes path a symbolic link to target by one rename, and syncs the folder. */
 int fs_symlink_atomic(int dirfd, const char *target, const char *path, struct estc_error *err);

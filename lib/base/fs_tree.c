@@ -6,8 +6,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -19,6 +22,15 @@
 int fs_open_dir(int dirfd, const char *path, struct estc_error *err) {
     int fd = openat(dirfd, path, FS_OPEN_FOLDER | O_NOFOLLOW);
     return fd >= 0 ? fd : fs_fail(err, errno, "open", path);
+}
+
+int fs_open_beneath(int dirfd, const char *path, int flags, struct estc_error *err) {
+    const struct open_how how = {
+        .flags = (uint64_t)(flags | O_CLOEXEC),
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+    };
+    long fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how)); /* glibc has no name for it */
+    return fd >= 0 ? (int)fd : fs_fail(err, errno, "open", path);
 }
 
 int fs_sync_dir(int dirfd, const char *path, struct estc_error *err) {

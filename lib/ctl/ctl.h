@@ -35,6 +35,7 @@ struct ctl_call;
 struct ctl_method {
     const char *name; /* "Enroll" */
     bool changes;     /* needs the right to change */
+    bool owners;      /* needs to be root or the daemon's own user; no group will do */
     bool more_only;   /* a call without `more` is answered with ExpectedMore */
     const struct ctl_field *in, *out;
     /* Replies now, or keeps the call (ctl_call_ref) and replies later. params (borrowed) has been
@@ -84,6 +85,7 @@ struct ctl_conn;
 struct ctl_conn_options {
     const struct ctl_service *service;
     bool may_change; /* rights of the peer; reading is what connecting means */
+    bool is_owner;   /* the peer is root or the daemon's own user */
     void *arg;       /* for the handlers */
 };
 

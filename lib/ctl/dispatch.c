@@ -99,6 +99,10 @@ static void call_method(struct ctl_conn *conn, struct ctl_call *call, json_t *pa
         ctl_call_error(call, "NotAllowed", json_pack("{s:s}", "group", service->change_group));
         return;
     }
+    if (method->owners && !conn->options.is_owner) {
+        ctl_call_error(call, "NotAllowed", json_pack("{s:s}", "group", "root"));
+        return;
+    }
     if (method->more_only && !call->more) {
         ctl_call_error(call, SERVICE "ExpectedMore", NULL);
         return;

@@ -197,6 +197,7 @@ static void judge(struct config_identity *i, struct conf_errors *errors) {
                    id);
     judge_names(i, errors);
     judge_obey(i, errors);
+    config_deploy_judge(&i->deploy, id, &i->origin, errors);
 }
 
 /* --- what is asked for, as one number --- */
@@ -289,7 +290,7 @@ static int complete(struct config *config, struct conf_errors *errors) {
         i->prove--;
         i->implicit_trust--;
         i->key_origin--;
-        if (make_digests(i))
+        if (make_digests(i) || config_deploy_complete(&i->deploy))
             return -ENOMEM;
     }
     return 0;
@@ -302,6 +303,7 @@ struct config *config_free(struct config *config) {
         estc_url_clear(&item(config, n)->url_parts);
         free(item(config, n)->request_digest);
         free(item(config, n)->rest_digest);
+        config_deploy_clear(&item(config, n)->deploy);
     }
     conf_clear(config_keys, config);
     free(config);

@@ -13,6 +13,7 @@
 #include <estc/key.h>
 #include <estc/url.h>
 
+#include "agent/config_deploy.h"
 #include "common/conf.h"
 
 #define CONFIG_DEFAULT_FILE ESTC_SYSCONFDIR "/estcd/estcd.conf"
@@ -74,6 +75,7 @@ struct config_identity {
     int64_t dtls_timeout, ack_timeout;   /* seconds, 1..60 and 2..60 */
     char *source, *interface;            /* of the datagrams to the server; NULL: any */
     int allow_rsa_server;                /* enum conf_bool */
+    struct config_deploy deploy;         /* an identity's own, never from defaults */
     /* SHA-256 over what is asked for (url root, label, subject, sorted SANs, key type, who makes
      * the key), and over all of it but the names. When the first differs from the current
      * certificate's, another one is due: by /sren if the second does not, else by /sen. */

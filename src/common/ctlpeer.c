@@ -45,12 +45,20 @@ static bool has_supplementary(int fd, gid_t group) {
     return false;
 }
 
+static bool is_owner(const struct ucred *peer) {
+    return peer->uid == 0 || peer->uid == geteuid();
+}
+
+bool ctlpeer_is_owner(int fd) {
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && is_owner(&peer);
+}
+
 bool ctlpeer_may_change(int fd, bool has_group, gid_t group) {
     struct ucred peer;
     socklen_t size = sizeof(peer);
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
         return false;
-    if (peer.uid == 0 || peer.uid == geteuid())
-        return true;
-    return has_group && (peer.gid == group || has_supplementary(fd, group));
+    return is_owner(&peer) || (has_group && (peer.gid == group || has_supplementary(fd, group)));
 }

@@ -101,8 +101,10 @@ static int connection_new(struct ctlserver *server, int fd) {
     server->connections = c;
     server->n_connections++;
     _cleanup(connection_freep) struct connection *guard = c;
-    struct ctl_conn_options options = {
-        .service = server->service, .may_change = may_change, .arg = server->arg};
+    struct ctl_conn_options options = {.service = server->service,
+                                       .may_change = may_change,
+                                       .is_owner = ctlpeer_is_owner(fd),
+                                       .arg = server->arg};
     int rc = ctl_conn_new(owned, &options, &c->conn);
     if (rc)
         return rc;

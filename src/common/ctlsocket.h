@@ -31,3 +31,5 @@ int ctlpeer_find_group(const char *name, gid_t *out);
 /* True for uid 0, for our own uid, and for members of the group (has_group), by the credentials
  * that the kernel recorded when the peer connected. */
 bool ctlpeer_may_change(int fd, bool has_group, gid_t group);
+/* True for uid 0 and for our own uid alone. */
+bool ctlpeer_is_owner(int fd);

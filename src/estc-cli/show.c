@@ -98,20 +98,34 @@ static char *row_since(json_t *object, const char *member, int64_t now, bool *no
     return time ? text_format("since %s", time) : NULL;
 }
 
+/* "done, generation 3", "failed, 2 in a row; again 2027-02-09 08:12Z: CAUSE" */
+static char *row_deploy(json_t *object, const char *member, int64_t now, bool *none) {
+    json_t *deploy = json_object_get(object, member);
+    *none = !deploy;
+    if (!deploy)
+        return NULL;
+    _cleanup(freep) char *state = view_text(deploy, "state");
+    _cleanup(freep) char *generation = view_text(deploy, "generation");
+    if (!view_undeployed(object))
+        return state && generation ? text_format("%s, generation %s", state, generation) : NULL;
+    bool ignored = false;
+    _cleanup(freep) char *failures = row_failures(deploy, "failures", now, &ignored);
+    _cleanup(freep) char *why = view_text(deploy, "last_error");
+    _cleanup(freep) char *next = view_time(json_string_value(json_object_get(deploy, "next")));
+    if (!state || !failures || !why || !next)
+        return NULL;
+    return has(deploy, "next") ? text_format("%s, %s; again %s: %s", state, failures, next, why)
+                               : text_format("%s, failed %s: %s", state, failures, why);
+}
+
 static const struct row identity_rows[] = {
-    {"State", row_text, "state"},
-    {"Pending", row_since, "pending_since"},
-    {"Next", row_next, "next_why"},
-    {"Last", row_last, "last_result"},
-    {"Error", row_text, "last_error"},
-    {"Failures", row_failures, "failures"},
-    {"Server", row_text, "url"},
-    {"Label", row_text, "label"},
-    {"Directory", row_text, "directory"},
-    {"Subject", row_text, "subject"},
-    {"Names", NULL, "sans"},
-    {"Key", row_text, "key_type"},
-    {NULL},
+    {"State", row_text, "state"},       {"Pending", row_since, "pending_since"},
+    {"Next", row_next, "next_why"},     {"Last", row_last, "last_result"},
+    {"Error", row_text, "last_error"},  {"Failures", row_failures, "failures"},
+    {"Deployed", row_deploy, "deploy"}, {"Server", row_text, "url"},
+    {"Label", row_text, "label"},       {"Directory", row_text, "directory"},
+    {"Subject", row_text, "subject"},   {"Names", NULL, "sans"},
+    {"Key", row_text, "key_type"},      {NULL},
 };
 static const struct row certificate_rows[] = {
     {"Subject", row_text, "subject"},

@@ -129,12 +129,20 @@ static char *list_left(json_t *identity, int64_t now) {
     return view_span(end - now);
 }
 
+bool view_undeployed(json_t *identity) {
+    return json_integer_value(json_object_get(json_object_get(identity, "deploy"), "failures")) > 0;
+}
+
 static char *list_result(json_t *identity, int64_t now) {
     (void)now;
     const char *result = member_string(identity, "last_result");
     const char *error = member_string(identity, "last_error");
     if (!result || strcmp(result, "none") == 0)
         return copy("-");
+    if (strcmp(result, "ok") == 0 && view_undeployed(identity)) {
+        _cleanup(freep) char *why = view_text(json_object_get(identity, "deploy"), "last_error");
+        return why ? text_format("not deployed: %s", why) : NULL;
+    }
     if (strcmp(result, "ok") == 0)
         return copy(result);
     return copy(error ? error : result);
@@ -174,8 +182,8 @@ static bool needs_attention(json_t *identity) {
     const char *state = member_string(identity, "state");
     for (size_t i = 0; state && i < sizeof(states) / sizeof(states[0]); i++)
         if (strcmp(states[i].state, state) == 0)
-            return states[i].needs_attention;
-    return false;
+            return states[i].needs_attention || view_undeployed(identity);
+    return view_undeployed(identity);
 }
 
 static int add_headings(struct table *table) {

@@ -30,6 +30,8 @@ int view_show(json_t *identity, int64_t now, FILE *out, const struct print_style
 
 /* An attempt is under way. */
 bool view_working(json_t *identity);
+/* The certificate in force could not be installed elsewhere, as far as is known. */
+bool view_undeployed(json_t *identity);
 /* How a state looks. */
 enum tint view_tint(json_t *identity);
 

@@ -132,6 +132,19 @@ static void handle_reload(struct ctl_call *call, json_t *params, void *arg) {
     ctl_call_error(call, "ConfigInvalid", json_pack("{s:o}", "errors", lines));
 }
 
+static void handle_deployed(struct ctl_call *call, json_t *params, void *arg) {
+    struct control *control = arg;
+    struct member *member = control_member(control, call, params);
+    if (!member)
+        return;
+    const char *text = json_string_value(json_object_get(params, "text"));
+    const char *fault = text ? text : "no reason given";
+    bool ok = json_is_true(json_object_get(params, "ok"));
+    manager_deployed(control->manager, member,
+                     json_integer_value(json_object_get(params, "generation")), ok ? NULL : fault);
+    ctl_call_reply(call, NULL, false);
+}
+
 static void handle_events(struct ctl_call *call, json_t *params, void *arg) {
     (void)params;
     control_follow(arg, call,
@@ -144,6 +157,11 @@ static const struct ctl_field no_fields[] = {{NULL}};
 static const struct ctl_field id_field[] = {{"id", CTL_STRING}, {NULL}};
 static const struct ctl_field ask_fields[] = {
     {"id", CTL_STRING}, {"force", CTL_BOOL, .optional = true}, {NULL}};
+static const struct ctl_field deployed_fields[] = {{"id", CTL_STRING},
+                                                   {"generation", CTL_INT},
+                                                   {"ok", CTL_BOOL},
+                                                   {"text", CTL_STRING, .optional = true},
+                                                   {NULL}};
 static const struct ctl_field list_out[] = {{"identities", CTL_OBJECTS, .type_name = "Identity"},
                                             {NULL}};
 static const struct ctl_field show_out[] = {{"identity", CTL_OBJECT, .type_name = "Identity"},
@@ -231,6 +249,13 @@ static const struct ctl_method methods[] = {
      .out = count_out,
      .handle = handle_reload,
      .doc = "Reads the configuration again; answers when it is in force."},
+    {.name = "Deployed",
+     .changes = true,
+     .owners = true,
+     .in = deployed_fields,
+     .out = no_fields,
+     .handle = handle_deployed,
+     .doc = "What came of installing a generation elsewhere (0: not known which); for root alone."},
     {.name = "Events",
      .more_only = true,
      .in = no_fields,

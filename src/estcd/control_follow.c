@@ -60,6 +60,8 @@ static bool ends_attempt(enum manager_event_kind kind) {
         return true;
     case MANAGER_STARTED:
     case MANAGER_STEP:
+    case MANAGER_DEPLOYED:
+    case MANAGER_UNDEPLOYED:
     case MANAGER_RELOADED:
     case MANAGER_RELOAD_FAILED:
     case MANAGER_EVENT_MAX_:

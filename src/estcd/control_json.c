@@ -45,6 +45,16 @@ static const struct ctl_field trust_fields[] = {
     {NULL},
 };
 
+/* What became of installing the certificate elsewhere; left out where nothing is to be done. */
+static const struct ctl_field deploy_fields[] = {
+    {"state", CTL_STRING}, /* waiting, done, failed */
+    {"generation", CTL_INT},
+    {"failures", CTL_INT},
+    {"last_error", CTL_STRING, .optional = true},
+    {"next", CTL_STRING, .optional = true},
+    {NULL},
+};
+
 static const struct ctl_field identity_fields[] = {
     {"id", CTL_STRING},
     {"state", CTL_STRING},
@@ -56,6 +66,7 @@ static const struct ctl_field identity_fields[] = {
     {"directory", CTL_STRING},
     {"certificate", CTL_OBJECT, .optional = true, .type_name = "Certificate"},
     {"trust", CTL_OBJECT, .optional = true, .type_name = "Trust"},
+    {"deploy", CTL_OBJECT, .optional = true, .type_name = "Deploy"},
     {"next_action", CTL_STRING},
     {"next_due", CTL_STRING},
     {"next_why", CTL_STRING},
@@ -100,6 +111,7 @@ const struct ctl_named_type control_types[] = {
     {"Certificate", certificate_fields},
     {"Anchor", anchor_fields},
     {"Trust", trust_fields},
+    {"Deploy", deploy_fields},
     {"Identity", identity_fields},
     {"Event", event_fields},
     {NULL},
@@ -136,6 +148,15 @@ static json_t *trust(const struct trust_facts *facts) {
                      "received_at", clock_text(facts->received_at, received), "until",
                      clock_text(facts->until, until), "generation", (json_int_t)facts->generation,
                      "anchors", anchors);
+}
+
+static json_t *deploy(const struct deploy_record *record) {
+    char next[CLOCK_TEXT_MAX];
+    bool again = record->state == DEPLOY_FAILED && record->next != 0;
+    return json_pack("{s:s, s:I, s:I, s:s*, s:s*}", "state", deploy_state_names[record->state],
+                     "generation", (json_int_t)record->generation, "failures",
+                     (json_int_t)record->failures, "last_error", record->last_error, "next",
+                     again ? clock_text(record->next, next) : NULL);
 }
 
 /* The plan, and what happened last. */
@@ -176,6 +197,9 @@ json_t *control_identity(const struct manager *manager, const struct member *mem
         json_object_set_new(json, "certificate", certificate(&identity->facts)) < 0)
         return NULL;
     if (identity->have_trust && json_object_set_new(json, "trust", trust(&identity->trust)) < 0)
+        return NULL;
+    if (config->deploy.digest && identity->deploy.state != DEPLOY_NONE &&
+        json_object_set_new(json, "deploy", deploy(&identity->deploy)) < 0)
         return NULL;
     return TAKE(json);
 }

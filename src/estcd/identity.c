@@ -24,7 +24,14 @@ void identity_clear(struct identity *identity) {
     facts_clear(&identity->facts);
     trust_facts_clear(&identity->trust);
     store_attempts_clear(&identity->attempts);
+    deploy_clear(&identity->deploy);
     *identity = (struct identity){0};
+}
+
+bool identity_undeployed(const struct identity *identity) {
+    return identity->deploy.failures > 0 && identity->have_facts &&
+           identity->deploy.generation == identity->facts.generation &&
+           identity->config->deploy.digest;
 }
 
 enum identity_state identity_state(const struct identity *identity, int64_t now) {
@@ -61,7 +68,7 @@ static int cause_exit_code(int result) {
 int identity_exit_code(const struct identity *identity, int64_t now) {
     switch (identity_state(identity, now)) {
     case IDENTITY_VALID:
-        return EXIT_DONE;
+        return identity_undeployed(identity) ? EXIT_FAILED : EXIT_DONE;
     case IDENTITY_NEW:
     case IDENTITY_WORKING:
     case IDENTITY_PENDING:

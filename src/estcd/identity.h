@@ -34,6 +34,7 @@ struct identity {
     bool have_trust; /* explicit anchors are in force */
     struct trust_facts trust;
     struct store_attempts attempts;
+    struct deploy_record deploy;
     bool store_unfit; /* the current generation cannot be used; attempts.last_error says why */
     bool working;     /* a worker runs */
     bool asked;       /* somebody wants it now */
@@ -62,5 +63,8 @@ bool identity_wants_names_only(const struct config_identity *config, const struc
  * would: ESTC_E_CREDENTIAL with the first one that is unfit. Parses; not for the manager's process
  * while it runs (estcd -n and workers call it). */
 int identity_check_files(const struct config_identity *config, struct estc_error *err);
+
+/* Whether the certificate in force could not be deployed; it is tried again. */
+bool identity_undeployed(const struct identity *identity);
 
 void identity_clear(struct identity *identity);

@@ -136,6 +136,7 @@ struct member *member_new(struct manager *manager, const struct config_identity 
     store_load_attempts(manager->config->state_directory, config->id, &member->identity.attempts);
     member_load(member);
     member_load_trust(member);
+    member_deploy_load(member);
     if (member->identity.store_unfit)
         member_watch(member);
     return member;
@@ -187,6 +188,7 @@ void manager_schedule(struct manager *manager) {
     if (!manager->started)
         return;
     manager_clock_look(manager);
+    manager_deploy(manager);
     struct member *next;
     for (;;) {
         next = NULL;
@@ -283,6 +285,7 @@ struct manager *manager_free(struct manager *manager) {
     free(manager->members);
     sd_event_source_disable_unref(manager->timer);
     sd_event_source_disable_unref(manager->clock_source);
+    sd_event_source_disable_unref(manager->deploy_timer);
     fs_closep(&manager->clock_fd);
     fs_closep(&manager->lock_fd);
     config_free(manager->config);
@@ -329,6 +332,8 @@ int manager_new(sd_event *event, const char *config_path, struct config *config,
         rc = store_tidy(config->state_directory, err);
     if (!rc)
         rc = manager_clock_new(manager, err);
+    if (!rc)
+        rc = manager_deploy_new(manager, err);
     if (!rc)
         manager_clock_load(manager);
     if (!rc)

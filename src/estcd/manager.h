@@ -20,15 +20,17 @@ struct manager;
 struct member; /* one identity in the manager's care */
 
 /* X(name, label): what can be told of an identity or of the daemon. */
-#define MANAGER_EVENTS(X)           \
-    X(MANAGER_STARTED, "started")   \
-    X(MANAGER_STEP, "step")         \
-    X(MANAGER_ISSUED, "issued")     \
-    X(MANAGER_FAILED, "failed")     \
-    X(MANAGER_PENDING, "pending")   \
-    X(MANAGER_CONFIG, "config")     \
-    X(MANAGER_NOT_DUE, "not-due")   \
-    X(MANAGER_RELOADED, "reloaded") \
+#define MANAGER_EVENTS(X)               \
+    X(MANAGER_STARTED, "started")       \
+    X(MANAGER_STEP, "step")             \
+    X(MANAGER_ISSUED, "issued")         \
+    X(MANAGER_FAILED, "failed")         \
+    X(MANAGER_PENDING, "pending")       \
+    X(MANAGER_CONFIG, "config")         \
+    X(MANAGER_NOT_DUE, "not-due")       \
+    X(MANAGER_DEPLOYED, "deployed")     \
+    X(MANAGER_UNDEPLOYED, "undeployed") \
+    X(MANAGER_RELOADED, "reloaded")     \
     X(MANAGER_RELOAD_FAILED, "reload-failed")
 
 #define MANAGER_ENUM(name, label) name,
@@ -78,3 +80,8 @@ const struct schedule_plan *member_plan(const struct member *member);
  */
 int manager_ask(struct manager *manager, struct member *member, enum schedule_action action,
                 bool force, enum manager_event_kind *kind, char **text);
+
+/* estcd-deploy tells what came of a generation (0: it does not know which); text: what went wrong,
+ * or NULL. What is about an older one is not of interest any more. */
+void manager_deployed(struct manager *manager, struct member *member, int64_t generation,
+                      const char *text);

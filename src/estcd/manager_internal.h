@@ -29,6 +29,8 @@ struct member {
     bool have_result;
     struct attempt_result result;
 
+    int64_t deploy_at; /* boot time, ms: a deployment is asked for again; 0: not */
+
     /* while a file is unfit */
     sd_event_source *watches[MEMBER_WATCHES];
 };
@@ -42,7 +44,7 @@ struct manager {
     struct member **members; /* sorted by id */
     size_t n_members;
     unsigned n_working;
-    sd_event_source *timer, *clock_source;
+    sd_event_source *timer, *clock_source, *deploy_timer;
     int clock_fd;
     int64_t written_down; /* the floor in clock.json; 0: not known yet */
     bool clock_trusted;   /* as was said last */
@@ -76,6 +78,12 @@ void member_restart(struct member *member); /* the same, and once more from the 
 /* manager_progress.c */
 int member_set_deadline(struct member *member); /* of the worker that runs now */
 void member_clear_deadline(struct member *member);
+
+/* manager_deploy.c */
+int manager_deploy_new(struct manager *manager, struct estc_error *err);
+void member_deploy_load(struct member *member);
+/* Asks for what has to be deployed, and sets the timer for what may have to be asked for again. */
+void manager_deploy(struct manager *manager);
 
 /* manager_watch.c */
 void member_watch(struct member *member);

@@ -13,6 +13,8 @@
  *   STATE/identities/ID/trust/generations/N/{anchors,helpers}.pem, trust.json
  *   STATE/identities/ID/trust/current -> generations/N      the explicit anchors, from /crts
  *   STATE/identities/ID/attempts.json     the manager's: failures in a row, last result, back-off
+ *   STATE/identities/ID/deploy.json       the manager's: what became of installing it elsewhere
+ *   STATE/spool/deploy/ID                 empty: ID waits for estcd-deploy, which takes it away
  *
  * A generation is written under a temporary name, synced, renamed to its number, and only then
  * pointed at, by `candidate` first. Renaming that to `current` switches key and certificate
@@ -31,6 +33,7 @@
 #include <estc/error.h>
 #include <estc/op.h>
 
+#include "deploy.h"
 #include "facts.h"
 #include "trustfacts.h"
 
@@ -72,6 +75,13 @@ int store_load_attempts(const char *state_directory, const char *id, struct stor
 int store_save_attempts(const char *state_directory, const char *id,
                         const struct store_attempts *attempts, struct estc_error *err);
 void store_attempts_clear(struct store_attempts *attempts);
+
+/* The record of a deployment: zeroes when absent or unreadable. */
+void store_load_deploy(const char *state_directory, const char *id, struct deploy_record *out);
+int store_save_deploy(const char *state_directory, const char *id,
+                      const struct deploy_record *record, struct estc_error *err);
+/* Asks estcd-deploy for the certificate in force to be deployed. */
+int store_request_deploy(const char *state_directory, const char *id, struct estc_error *err);
 
 /* Path of a file of the current generation, "current/cacerts.pem"; malloc'd. */
 char *store_path(const char *state_directory, const char *id, const char *file);

@@ -17,6 +17,8 @@ ROOMS = {
     "src/agent": {"lib/base", "lib/pkix", "lib/coap", "lib/est", "lib/ctl", "src/common"},
     "src/estcd": {"lib/base", "lib/pkix", "lib/coap", "lib/est", "lib/ctl", "src/common",
                   "src/agent"},
+    "src/estcd-deploy": {"lib/base", "lib/pkix", "lib/coap", "lib/est", "lib/ctl", "src/common",
+                         "src/agent"},
     "src/estc-cli": {"lib/base", "lib/pkix", "lib/coap", "lib/est", "lib/ctl", "src/common"},
     "src/est-registrar": {"lib/base", "lib/pkix", "lib/coap", "lib/est", "lib/ctl", "src/common"},
 }
@@ -108,6 +110,7 @@ def self_test(tap):
         "src/estcd/x.c": '#include "est-registrar/ledger.h"',
         "src/common/x.c": '#include "agent/config.h"',
         "src/est-registrar/x.c": '#include "agent/config.h"',
+        "src/estcd-deploy/x.c": '#include "estcd/store.h"',
         "src/agent/x.c": '#include "estcd/store.h"',
         "src/estcd/y.c": "#include <sqlite3.h>",
         "lib/coap/x.c": "#include <libconfig.h>",

@@ -73,6 +73,16 @@ def check_units(tap, root):
             tap.point(user is not None and user.group(1) in users, f"{unit} runs as one of {users}")
 
 
+def check_deployer(tap, root):
+    """What runs as root on purpose is started by a path unit alone."""
+    text = "".join(root.text(path) for path in root.named("estcd-deploy.service"))
+    command = re.search(r"^ExecStart=(\S+)", text, re.MULTILINE)
+    tap.point(command is not None and root.at(command.group(1)).is_file(),
+              "estcd-deploy.service starts what is installed", text)
+    tap.point(len(root.named("estcd-deploy.path")) == 1 and "[Install]" not in text,
+              "estcd-deploy.path is there to start it")
+
+
 def check_beside_units(tap, root):
     """systemd reads all of its folders below one prefix, or none."""
     units = root.named("estcd.service")
@@ -91,6 +101,7 @@ def main():
         root = Root(folder)
         check_configuration(tap, root)
         check_units(tap, root)
+        check_deployer(tap, root)
         check_beside_units(tap, root)
     tap.finish()
 

@@ -10,6 +10,7 @@ from tree import BUILD, ROOT, Tap, read, run
 
 PROGRAMS = {
     "estcd.8": BUILD / "src/estcd/estcd",
+    "estcd-deploy.8": BUILD / "src/estcd-deploy/estcd-deploy",
     "estc.1": BUILD / "src/estc-cli/estc",
     "est-registrar.8": BUILD / "src/est-registrar/est-registrar",
 }

@@ -111,12 +111,14 @@ static void assert_error(struct scene *s, const char *method, json_t *params, co
 
 static void every_method_says_what_it_does(void **state) {
     (void)state;
-    static const char *const changing[] = {"Enroll", "Renew", "Retry", "Rollback", "Reload"};
+    static const char *const changing[] = {"Enroll", "Renew", "Retry", "Rollback", "Reload",
+                                           "Deployed"};
     for (const struct ctl_method *m = control_interface.methods; m->name; m++) {
         bool changes = false;
         for (size_t i = 0; i < sizeof(changing) / sizeof(changing[0]); i++)
             changes |= strcmp(m->name, changing[i]) == 0;
         assert_int_equal(m->changes, changes);
+        assert_int_equal(m->owners, strcmp(m->name, "Deployed") == 0);
         assert_non_null(m->doc);
         assert_non_null(m->handle);
     }
