@@ -17,7 +17,7 @@ IDENTITIES = {"gw-a": {}, "gw-b": {}}
 class Service(live.LiveTest):
     @classmethod
     def start(cls):
-        live.start_registrar(short="10s")
+        live.start_registrar(short="15s")
         live.install_birth()
         live.write_config(IDENTITIES)
         done = systemctl("start", "estcd")
@@ -34,6 +34,7 @@ class Service(live.LiveTest):
         for unit in ("estcd.service", "est-registrar.service"):
             done = self.succeed(run("systemd-analyze", "security", "--no-pager", unit))
             figure = float(re.search(r"Overall exposure level for \S+: ([\d.]+)", done.out).group(1))
+            print(f"# {unit}: exposure {figure}")
             self.assertLessEqual(figure, 1.5, done.out)
 
     def test_systemd_finds_nothing_wrong_with_the_units(self):
@@ -72,6 +73,13 @@ class Service(live.LiveTest):
         self.assertEqual(entry["ESTC_SUBJECT"], "CN=gateway-1-gw-a")
         self.assertRegex(entry["ESTC_NOT_AFTER"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
 
+    def test_the_catalogue_explains_what_the_journal_says(self):
+        live.wait_valid(*IDENTITIES)
+        self.succeed(run("journalctl", "--update-catalog"))
+        run("journalctl", "--sync")
+        done = self.succeed(run("journalctl", "--catalog", "--no-pager", "ESTC_ID=gw-a"))
+        self.assertIn("Subject: A certificate was issued for gw-a", done.out)
+
     def test_reload_returns_with_the_new_configuration_in_force(self):
         pid = live.main_pid("estcd")
         self.add({"gw-new": {}})
@@ -99,7 +107,7 @@ class Service(live.LiveTest):
         self.add({"gw-short": {"label": "short"}})
         live.wait_valid("gw-short")
         first = live.serial("gw-short")
-        wait_for(lambda: live.serial("gw-short") != first, "a renewal")
+        wait_for(lambda: live.serial("gw-short") != first, "a renewal", timeout=30)
         wait_for(lambda: len(live.journal("ESTC_ID=gw-short", "ESTC_RESULT=ok")) >= 2,
                  "both certificates are in the journal")
         self.assertEqual(live.journal("ESTC_ID=gw-short", "PRIORITY=4"), [])
