@@ -106,15 +106,9 @@ static const struct ctl_field count_fields[] = {
 };
 
 const struct ctl_named_type control_types[] = {
-    {"Clock", clock_fields},
-    {"Count", count_fields},
-    {"Certificate", certificate_fields},
-    {"Anchor", anchor_fields},
-    {"Trust", trust_fields},
-    {"Deploy", deploy_fields},
-    {"Identity", identity_fields},
-    {"Event", event_fields},
-    {NULL},
+    {"Clock", clock_fields},       {"Count", count_fields}, {"Certificate", certificate_fields},
+    {"Anchor", anchor_fields},     {"Trust", trust_fields}, {"Deploy", deploy_fields},
+    {"Identity", identity_fields}, {"Event", event_fields}, {NULL},
 };
 
 static json_t *texts(char *const *list) {

@@ -184,6 +184,38 @@ static void errors_of_the_interface_carry_its_name(void **state) {
     fixture_free(f);
 }
 
+/* Whoever may change may not say what an owner alone can know. */
+static void some_things_are_the_owners_alone(void **state) {
+    (void)state;
+    static const struct ctl_method methods[] = {
+        {.name = "Own", .changes = true, .owners = true, .handle = handle_keep, .doc = "Owns."},
+        {NULL},
+    };
+    static const struct ctl_interface interface = {
+        .name = "org.example.test", .doc = "For tests.", .methods = methods};
+    static const struct ctl_service service = {
+        .vendor = "V", .product = "P", .version = "1", .url = "u", .interface = &interface};
+    for (int owner = 0; owner <= 1; owner++) {
+        struct fixture *f = fixture_new(true);
+        ctl_conn_free(f->conn);
+        close(f->peer);
+        int fds[2];
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
+                         0);
+        const struct ctl_conn_options options = {
+            .service = &service, .may_change = true, .is_owner = owner, .arg = f};
+        assert_int_equal(ctl_conn_new(fds[0], &options, &f->conn), 0);
+        f->peer = fds[1];
+        fixture_say(f, "{\"method\":\"org.example.test.Own\"}");
+        if (!owner)
+            fixture_expect(f, "{\"error\":\"org.example.test.NotAllowed\","
+                              "\"parameters\":{\"group\":\"root\"}}");
+        fixture_run(f);
+        assert_int_equal(f->kept != NULL, owner);
+        fixture_free(f);
+    }
+}
+
 static void changing_needs_the_right(void **state) {
     (void)state;
     static const char call[] =
@@ -347,6 +379,7 @@ int main(void) {
         cmocka_unit_test(null_is_absent_where_absent_is_allowed),
         cmocka_unit_test(errors_of_the_interface_carry_its_name),
         cmocka_unit_test(changing_needs_the_right),
+        cmocka_unit_test(some_things_are_the_owners_alone),
         cmocka_unit_test(oneway_gets_no_answer_not_even_an_error),
         cmocka_unit_test(a_kept_oneway_call_is_dead_and_blocks_nobody),
         cmocka_unit_test(answers_come_in_the_order_of_the_calls),

@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "base/cleanup.h"
+
 static mode_t mode_of(int dirfd, const char *path) {
     struct stat st;
     assert_int_equal(fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW), 0);
@@ -238,6 +240,46 @@ static void removal_has_a_bottom(void **state) {
     assert_int_equal(fs_remove_tree(fd, path, NULL), 0);
 }
 
+static void opens_nothing_but_what_lies_beneath(void **state) {
+    int fd = ((struct place *)*state)->fd;
+    assert_int_equal(mkdirat(fd, "d", 0700), 0);
+    assert_int_equal(fs_write_atomic(fd, "d/f", "x", 1, 0600, NULL), 0);
+    assert_int_equal(fs_write_atomic(fd, "outside", "x", 1, 0600, NULL), 0);
+    assert_int_equal(symlinkat("d", fd, "l"), 0);
+    assert_int_equal(symlinkat("f", fd, "d/g"), 0);
+    _cleanup(fs_closep) int d = fs_open_beneath(fd, "d", O_RDONLY | O_DIRECTORY, NULL);
+    _cleanup(fs_closep) int f = fs_open_beneath(fd, "d/f", O_RDONLY, NULL);
+    _cleanup(estc_buf_clear) struct estc_buf text = {0};
+    assert_true(d >= 0 && f >= 0);
+    assert_int_equal(fs_read_fd(f, "f", 10, &text, NULL, NULL), 0);
+    assert_memory_equal(text.data, "x", 1);
+    assert_int_equal(fs_read_fd(d, "d", 10, &text, NULL, NULL), -EINVAL);
+    assert_int_equal(fcntl(f, F_GETFD), FD_CLOEXEC);
+    assert_int_equal(fs_open_beneath(fd, "l/f", O_RDONLY, NULL), -ELOOP);
+    assert_int_equal(fs_open_beneath(fd, "d/g", O_RDONLY, NULL), -ELOOP);
+    assert_int_equal(fs_open_beneath(d, "../outside", O_RDONLY, NULL), -EXDEV);
+    assert_int_equal(fs_open_beneath(d, "/etc/passwd", O_RDONLY, NULL), -EXDEV);
+    assert_int_equal(fs_open_beneath(d, "none", O_RDONLY, NULL), -ENOENT);
+}
+
+/* What root alone can do is for the tests of estcd-deploy; a refusal leaves nothing behind. */
+static void a_file_is_its_owners(void **state) {
+    int fd = ((struct place *)*state)->fd;
+    const struct fs_owner other = {.uid = 61236, .gid = 61237, .mode = 0440};
+    struct stat st;
+    int rc = fs_write_owned(fd, "f", "x", 1, &other, NULL);
+    if (geteuid() != 0) {
+        assert_int_equal(rc, -EPERM);
+        assert_int_equal(entries(fd), 0);
+        return;
+    }
+    assert_int_equal(rc, 0);
+    assert_int_equal(fstatat(fd, "f", &st, 0), 0);
+    assert_int_equal(st.st_uid, 61236);
+    assert_int_equal(st.st_gid, 61237);
+    assert_int_equal(st.st_mode & 07777, 0440);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         PLACED(writes_and_replaces),
@@ -249,6 +291,8 @@ int main(void) {
         PLACED(reads_up_to_the_limit),
         PLACED(reads_through_links_but_only_files),
         PLACED(links_switch_at_once),
+        PLACED(opens_nothing_but_what_lies_beneath),
+        PLACED(a_file_is_its_owners),
         PLACED(makes_folders),
         PLACED(opens_and_syncs_folders_only),
         PLACED(removes_trees_and_follows_nothing),
