@@ -126,8 +126,10 @@ def make_root(folder):
                  "etc/est-registrar", "var/lib/est-registrar"):
         shutil.rmtree(root / path, ignore_errors=True)
     (root / "etc/machine-id").write_text("")
-    subprocess.run(["meson", "install", "-C", harness.BUILD, "--no-rebuild", "--quiet",
-                    "--destdir", root], stdout=subprocess.DEVNULL, check=True)
+    done = harness.run("meson", "install", "-C", harness.BUILD, "--no-rebuild", "--quiet",
+                       "--destdir", root)
+    if done.status:
+        sys.exit(f"this build cannot be installed: {done}")
     return root
 
 

@@ -38,7 +38,8 @@ class Service(live.LiveTest):
             self.assertLessEqual(figure, 1.5, done.out)
 
     def test_systemd_finds_nothing_wrong_with_the_units(self):
-        for unit in ("estcd.service", "est-registrar.service"):
+        for unit in ("estcd.service", "estcd.socket", "estcd-deploy.path", "estcd-deploy.service",
+                     "est-registrar.service"):
             done = run("systemd-analyze", "verify", "--man=no", unit)
             self.assertEqual((done.status, done.out + done.err), (0, ""))
 
