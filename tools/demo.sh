@@ -128,6 +128,7 @@ explain "Two identities. The second asks for a certificate with the label \"shor
     "30 seconds, so that we can watch a renewal without waiting for two months."
 cat >"$dir/estcd.conf" <<CONF
 state_directory = "$dir/state";
+start_spread = "0s";
 control_socket = "$dir/control";
 defaults = {
     url = "coaps://localhost:$port";

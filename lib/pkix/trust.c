@@ -86,6 +86,10 @@ const STACK_OF(X509) * estc_trust_helpers(const struct estc_trust *trust) {
     return trust->helpers;
 }
 
+int64_t estc_at_least(int64_t floor) {
+    return -floor;
+}
+
 X509_STORE *estc_trust_store_new(const struct estc_trust *trust, int64_t now,
                                  struct estc_error *err) {
     _cleanup(x509_store_freep) X509_STORE *store = X509_STORE_new();

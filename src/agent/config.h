@@ -87,6 +87,7 @@ struct config {
     char *control_socket;            /* /run/estcd/control */
     int log_level;                   /* enum estc_log_level */
     int64_t max_attempts;            /* workers at once, 1..64 */
+    int64_t start_spread;            /* seconds, 0..3600 */
     struct config_identity defaults; /* "defaults" group: url, birth, trust, ... for identities
                                         that do not say them */
     struct conf_list identities;     /* struct config_identity, sorted by id */

@@ -130,7 +130,7 @@ static bool run_once(const struct attempt_task *task, const struct estc_wait *wa
  * asks for no renewal, so there is no third. */
 void attempt_run(const struct attempt_task *task, attempt_report_fn report, void *arg,
                  struct attempt_result *result) {
-    const struct estc_wait wait = estc_wait_in(task->identity->attempt_timeout * 1000);
+    const struct estc_wait wait = estc_wait_in(attempt_timeout(task) * 1000);
     if (!run_once(task, &wait, report, arg, result))
         return;
     journal_notice("%s: no renewal under the new names, so they are enrolled with the birth "

@@ -37,7 +37,13 @@ struct attempt_task {
     const struct config_identity *identity;
     enum schedule_action action;
     bool anew; /* a certificate that is not in force yet does not do: somebody wants another */
+    int64_t timeout; /* seconds it may take; 0: what the identity says */
 };
+
+/* The same, without the zero. */
+static inline int64_t attempt_timeout(const struct attempt_task *task) {
+    return task->timeout > 0 ? task->timeout : task->identity->attempt_timeout;
+}
 
 /* How it ended. */
 struct attempt_result {

@@ -111,6 +111,17 @@ static int read_credentials(struct attempt *a, struct estc_error *err) {
                                 &a->credentials, err);
 }
 
+/* What tells this machine from copies of it, for the schedule; without it the machine id does. */
+static void note_birth(struct attempt *a) {
+    struct estc_error err = {0};
+    _cleanup(estc_cert_facts_clear) struct estc_cert_facts facts = {0};
+    int rc = estc_cert_facts_get(a->credentials.cert, &facts, &err);
+    if (!rc)
+        rc = store_save_birth(a->store, facts.sha256, &err);
+    if (rc)
+        journal_debug("%s: %s", a->identity->id, err.text);
+}
+
 int attempt_credentials(struct attempt *a, char **detail, struct estc_error *err) {
     int rc = a->found ? 0 : read_credentials(a, err);
     if (!rc)
@@ -119,6 +130,8 @@ int attempt_credentials(struct attempt *a, char **detail, struct estc_error *err
         rc = sealfile_read_own(a->identity->key_decrypt, &a->seal, err);
     if (rc)
         return rc;
+    if (!a->renewing && !a->found)
+        note_birth(a);
     const X509 *own = a->found ? a->issued : a->credentials.cert;
     *detail = estc_name_text(X509_get_subject_name(own));
     return *detail ? 0 : out_of_memory(err);

@@ -25,6 +25,7 @@ void identity_clear(struct identity *identity) {
     trust_facts_clear(&identity->trust);
     store_attempts_clear(&identity->attempts);
     deploy_clear(&identity->deploy);
+    free(identity->birth);
     *identity = (struct identity){0};
 }
 
@@ -127,7 +128,9 @@ void identity_plan(const struct identity *identity, const char *machine, int64_t
     const struct facts *facts = &identity->facts;
     const struct schedule_input in = {
         .id = identity->config->id,
-        .seed = identity->have_facts ? facts->sha256 : machine,
+        .seed = identity->have_facts ? facts->sha256
+                : identity->birth    ? identity->birth
+                                     : machine,
         .have_certificate = identity->have_facts,
         .not_before = facts->not_before,
         .not_after = facts->not_after,
@@ -144,6 +147,9 @@ void identity_plan(const struct identity *identity, const char *machine, int64_t
         .last_result = identity->attempts.last_result,
         .pending_until = identity->attempts.pending_until,
         .pending_since = identity->attempts.pending_since,
+        .nudged_at = identity->nudged_at,
+        .started = identity->started,
+        .spread = identity->spread,
     };
     schedule_plan(&in, now, out);
 }

@@ -38,6 +38,8 @@ struct identity {
     bool store_unfit; /* the current generation cannot be used; attempts.last_error says why */
     bool working;     /* a worker runs */
     bool asked;       /* somebody wants it now */
+    char *birth;      /* fingerprint of the birth certificate, without another one; or NULL */
+    int64_t nudged_at, started, spread; /* see schedule_input */
 };
 
 enum identity_state identity_state(const struct identity *identity, int64_t now);

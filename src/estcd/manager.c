@@ -73,6 +73,8 @@ void manager_tell(struct manager *manager, const struct manager_event *event) {
 /* --- one member --- */
 
 void member_replan(struct member *member) {
+    member->identity.started = member->manager->started_at;
+    member->identity.spread = member->manager->config->start_spread;
     identity_plan(&member->identity, member->manager->machine, timebase_now(), &member->plan);
 }
 
@@ -116,6 +118,15 @@ void member_load(struct member *member) {
     attempts->last_attempt = timebase_now();
 }
 
+void member_load_birth(struct member *member) {
+    struct identity *identity = &member->identity;
+    free(identity->birth);
+    identity->birth =
+        identity->have_facts
+            ? NULL
+            : store_load_birth(member->manager->config->state_directory, identity->config->id);
+}
+
 struct member *member_free(struct member *member) {
     if (!member)
         return NULL;
@@ -135,6 +146,7 @@ struct member *member_new(struct manager *manager, const struct config_identity 
     member->identity.config = config;
     store_load_attempts(manager->config->state_directory, config->id, &member->identity.attempts);
     member_load(member);
+    member_load_birth(member);
     member_load_trust(member);
     member_deploy_load(member);
     if (member->identity.store_unfit)
@@ -283,6 +295,7 @@ struct manager *manager_free(struct manager *manager) {
     for (size_t i = 0; i < manager->n_members; i++)
         member_free(manager->members[i]);
     free(manager->members);
+    manager->links = link_watch_free(manager->links);
     sd_event_source_disable_unref(manager->timer);
     sd_event_source_disable_unref(manager->clock_source);
     sd_event_source_disable_unref(manager->deploy_timer);
@@ -346,5 +359,8 @@ int manager_new(sd_event *event, const char *config_path, struct config *config,
 
 void manager_start(struct manager *manager) {
     manager->started = true;
+    manager->started_at = timebase_now();
+    for (size_t i = 0; i < manager->n_members; i++)
+        member_replan(manager->members[i]);
     manager_schedule(manager);
 }

@@ -2,7 +2,8 @@
 /*
  * The manager and time. Sleeping is on boot time, which never steps and runs through suspend; what
  * is due is a matter of the believed time (timebase.h), so a clock that is set is a reason to plan
- * anew and nothing else. Writes the watermark down, once a day at most and at the end.
+ * anew and nothing else. A link that comes up is one to end waits that it may have been the cause
+ * of. Writes the watermark down, once a day at most and at the end.
  */
 #include <errno.h>
 #include <string.h>
@@ -44,7 +45,7 @@ void manager_clock_save(struct manager *manager) {
 
 /* Says once what is assumed, and once that it no longer is. */
 void manager_clock_look(struct manager *manager) {
-    bool trusted = timebase_trusted();
+    bool trusted = timebase_trusted(), was_wrong = !manager->clock_trusted;
     if (trusted != manager->clock_trusted) {
         _cleanup(freep) char *text = timebase_explain();
         char now[CLOCK_TEXT_MAX];
@@ -56,6 +57,15 @@ void manager_clock_look(struct manager *manager) {
                         text ? text : "the system clock cannot be right");
     }
     manager->clock_trusted = trusted;
+    if (!trusted || !was_wrong || manager->clock_found)
+        return;
+    /* Years pass in a moment, here and on all machines whose power came back with this one's. Once
+     * only, so that a clock which comes and goes puts nothing off. */
+    manager->clock_found = true;
+    if (manager->started_at != 0)
+        manager->started_at = timebase_now();
+    for (size_t i = 0; i < manager->n_members; i++)
+        member_replan(manager->members[i]);
 }
 
 /* --- sleeping --- */
@@ -76,7 +86,30 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *arg) {
     return 0;
 }
 
-/* --- steps --- */
+/* --- what ends a wait --- */
+
+void manager_nudge(struct manager *manager) {
+    int64_t now = timebase_now();
+    for (size_t i = 0; i < manager->n_members; i++) {
+        struct member *member = manager->members[i];
+        if (member->identity.attempts.failures == 0 && !member->identity.working)
+            continue;
+        member->identity.nudged_at = now;
+        member_replan(member);
+    }
+    manager_schedule(manager);
+}
+
+static void on_link_up(void *arg) {
+    journal_debug("a link or an address has come up");
+    manager_nudge(arg);
+}
+
+static void watch_links(struct manager *manager) {
+    struct estc_error err = {0};
+    if (link_watch_new(manager->event, on_link_up, manager, &manager->links, &err))
+        journal_warning("%s", err.text);
+}
 
 /* A timer that never fires, but is cancelled when somebody sets the clock. */
 static int arm_clock(struct manager *manager) {
@@ -102,7 +135,7 @@ static int on_clock_set(sd_event_source *source, int fd, uint32_t revents, void 
         member_restart(manager->members[i]);
         member_replan(manager->members[i]);
     }
-    manager_schedule(manager);
+    manager_nudge(manager);
     return 0;
 }
 
@@ -117,5 +150,8 @@ int manager_clock_new(struct manager *manager, struct estc_error *err) {
     if (rc >= 0)
         rc = sd_event_add_io(manager->event, &manager->clock_source, manager->clock_fd, EPOLLIN,
                              on_clock_set, manager);
-    return rc < 0 ? estc_error_set(err, rc, "cannot make timers: %s", strerror(-rc)) : 0;
+    if (rc < 0)
+        return estc_error_set(err, rc, "cannot make timers: %s", strerror(-rc));
+    watch_links(manager);
+    return 0;
 }

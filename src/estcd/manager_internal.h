@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/cleanup.h"
+#include "link.h"
 #include "manager.h"
 #include "worker.h"
 
@@ -48,6 +49,9 @@ struct manager {
     int clock_fd;
     int64_t written_down; /* the floor in clock.json; 0: not known yet */
     bool clock_trusted;   /* as was said last */
+    bool clock_found;     /* it was not trusted, and then it was */
+    int64_t started_at;   /* believed time when all began, or the clock was found; 0: not yet */
+    struct link_watch *links;
     bool started;
     manager_observer_fn observer;
     void *observer_arg;
@@ -60,6 +64,8 @@ void member_replan(struct member *member);
 void manager_schedule(struct manager *manager);
 void manager_tell(struct manager *manager, const struct manager_event *event);
 void member_load(struct member *member);
+/* What tells its machine from others, while no certificate does. */
+void member_load_birth(struct member *member);
 /* The same for its trust anchors, which change without a certificate. */
 void member_load_trust(struct member *member);
 
@@ -68,6 +74,7 @@ int manager_clock_new(struct manager *manager, struct estc_error *err);
 void manager_clock_load(struct manager *manager);
 void manager_clock_save(struct manager *manager);
 void manager_clock_look(struct manager *manager);
+void manager_nudge(struct manager *manager);
 void manager_sleep(struct manager *manager, int64_t seconds); /* until manager_schedule() */
 
 /* manager_worker.c */

@@ -91,6 +91,8 @@ static enum manager_event_kind record(struct member *member, const struct attemp
     attempts->last_error = result->code ? strdup(result->text ? result->text : "") : NULL;
     attempts->last_result = result->code;
     attempts->last_attempt = now;
+    if (member->identity.nudged_at != 0)
+        member->identity.nudged_at = now; /* while it ran: what failed may go well now */
     if (result->code == ESTC_E_PENDING) {
         attempts->failures = 0;
         attempts->pending_until = now + result->retry_after;
@@ -126,6 +128,7 @@ static void apply(struct member *member, const struct attempt_result *result) {
         identity->attempts.rolled_back =
             member->action == SCHEDULE_ROLLBACK ? identity->facts.generation : 0;
     }
+    member_load_birth(member);
     look_at_trust(member);
     if (store_save_attempts(member->manager->config->state_directory, identity->config->id,
                             &identity->attempts, &err))
@@ -322,14 +325,19 @@ static int watch_worker(struct member *member) {
 
 void member_start(struct member *member, enum schedule_action action) {
     struct identity *identity = &member->identity;
+    int64_t left = identity->have_facts && !identity->store_unfit
+                       ? identity->facts.not_after - timebase_now()
+                       : 0;
     const struct attempt_task task = {
         .config = member->manager->config,
         .identity = identity->config,
         .action = action,
         .anew = member->wants_another,
+        .timeout = schedule_attempt_limit(identity->config->attempt_timeout, left),
     };
     struct estc_error err = {0};
     identity->asked = false;
+    identity->nudged_at = 0;
     member->wants_enroll = false;
     member->action = action;
     member_unwatch(member);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "common/conf.h"
 
 #define MINUTE 60
@@ -24,11 +25,19 @@
 #define BACKOFF_MOST_DEAD HOUR
 #define BACKOFF_DOUBLINGS 16
 
-#define RENEW_LATEST 950 /* per mille of the lifetime, jitter included */
-#define JITTER_SHARE 20  /* one part of the lifetime */
-#define POLL_LEAST 5     /* RFC 7252 lets Max-Age be 0 */
-#define POLL_MOST WEEK   /* and 136 years */
-#define POLL_SHARE 100   /* one part of the time that it has been pending */
+#define RENEW_LATEST 950   /* per mille of the lifetime, jitter included */
+#define RENEW_ROOM 30      /* seconds: for three tries that all hang */
+#define ATTEMPT_PARTS 4    /* of the remaining life */
+#define ATTEMPT_LEAST 4    /* a handshake, and a flight of it that is lost */
+#define NUDGE_LEAST MINUTE /* after a failure */
+#define NUDGE_SPREAD 5
+#define SPREAD_SHARE 1000 /* of the lifetime */
+#define SPREAD_MOST HOUR
+#define SPREAD_REMAINING 20 /* one part of what is left */
+#define JITTER_SHARE 20     /* one part of the lifetime */
+#define POLL_LEAST 5        /* RFC 7252 lets Max-Age be 0 */
+#define POLL_MOST WEEK      /* and 136 years */
+#define POLL_SHARE 100      /* one part of the time that it has been pending */
 #define REPAIR_LEAST MINUTE
 #define REPAIR_MOST HOUR /* looking at files costs nothing */
 
@@ -92,6 +101,11 @@ int64_t schedule_backoff(unsigned failures, int64_t remaining) {
     return most(BACKOFF_LEAST, least(least(wait, BACKOFF_MOST_ALIVE), remaining / 10));
 }
 
+int64_t schedule_attempt_limit(int64_t timeout, int64_t remaining) {
+    return remaining <= 0 ? timeout
+                          : least(timeout, most(ATTEMPT_LEAST, remaining / ATTEMPT_PARTS));
+}
+
 static void explain(struct schedule_plan *out, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 static void explain(struct schedule_plan *out, const char *fmt, ...) {
@@ -111,6 +125,19 @@ static bool just_issued(const struct schedule_input *in, int64_t now) {
            in->last_result == 0;
 }
 
+/* The last point of a life at which a renewal may begin: two more tries fit behind it. */
+static int64_t latest_point(int64_t life) {
+    return least(share(life, RENEW_LATEST), life - least(life / 2, RENEW_ROOM));
+}
+
+/* "two thirds", "66 %", "33.3 %". */
+static char *share_text(int64_t permille) {
+    if (permille >= 660 && permille <= 670)
+        return strdup("two thirds");
+    return permille % 10 ? text_format("%d.%d %%", (int)permille / 10, (int)permille % 10)
+                         : text_format("%d %%", (int)permille / 10);
+}
+
 /* Renewal after a share of the life that begins at `start`. */
 static void plan_renewal(const struct schedule_input *in, int64_t start,
                          struct schedule_plan *out) {
@@ -119,17 +146,19 @@ static void plan_renewal(const struct schedule_input *in, int64_t start,
                        subtract(in->trust_until, start) > HOUR;
     int64_t life = subtract(trust_first ? in->trust_until : in->not_after, start);
     int64_t permille = in->rolled_back ? RENEW_LATEST : least(most(in->renew_at, 0), RENEW_LATEST);
-    int64_t base = share(life, permille);
+    int64_t latest = latest_point(life);
+    int64_t base = least(share(life, permille), latest);
     int64_t spread = jitter(in, least(life / JITTER_SHARE, DAY) + 1, 0);
-    int64_t after = least(base + spread, share(life, RENEW_LATEST));
+    int64_t after = least(base + spread, latest);
     *out = (struct schedule_plan){
         .action = SCHEDULE_RENEW, .due = add(start, after), .jitter = after - base};
     _cleanup(freep) char *text = conf_duration_text(life);
     _cleanup(freep) char *extra = conf_duration_text(out->jitter);
-    explain(out, "%s%lld.%lld %% of %s%s, jitter %s",
-            in->rolled_back ? "rolled back, so as late as is safe: " : "",
-            (long long)(permille / 10), (long long)(permille % 10), text ? text : "?",
-            trust_first ? " until the CA certificates end" : "", extra ? extra : "?");
+    _cleanup(freep) char *part = share_text(permille);
+    explain(out, "%s%s of %s%s, jitter %s",
+            in->rolled_back ? "rolled back, so as late as is safe: " : "", part ? part : "?",
+            text ? text : "?", trust_first ? " until the CA certificates end" : "",
+            extra ? extra : "?");
 }
 
 /* A CA may hand out a certificate that has most of its life behind it. It would be due the moment
@@ -176,6 +205,20 @@ static void plan_poll(const struct schedule_input *in, struct schedule_plan *out
     explain(out, "the CA has not decided yet and wants to be asked again");
 }
 
+/* Whether what failed may go well now that a link has come up or the clock was set. */
+static bool nudge_helps(int result) {
+    return result < 0 || result == ESTC_E_UNREACHABLE || result == ESTC_E_TIMEOUT ||
+           result == ESTC_E_UNTRUSTED;
+}
+
+/* The end of a wait after a failure, or the nudge that comes before it. */
+static int64_t nudged(const struct schedule_input *in, int64_t due) {
+    if (in->nudged_at <= 0 || !nudge_helps(in->last_result))
+        return due;
+    int64_t soon = most(in->nudged_at, add(in->last_attempt, NUDGE_LEAST));
+    return least(due, add(soon, jitter(in, NUDGE_SPREAD + 1, in->failures)));
+}
+
 /*
  * After a failure: not before the back-off is over. The wait depends on the life that was left at
  * the last attempt, not on now, so that the plan stands still while one looks at it. Never makes
@@ -189,7 +232,8 @@ static void plan_retry(const struct schedule_input *in, struct schedule_plan *ou
         out->action = SCHEDULE_REPAIR;
         wait = least(most(wait, REPAIR_LEAST), REPAIR_MOST);
     }
-    int64_t due = add(in->last_attempt, wait);
+    int64_t over = add(in->last_attempt, wait);
+    int64_t due = out->action == SCHEDULE_REPAIR ? over : nudged(in, over);
     if (due < out->due && out->action != SCHEDULE_REPAIR)
         return;
     out->due = due;
@@ -197,8 +241,31 @@ static void plan_retry(const struct schedule_input *in, struct schedule_plan *ou
     _cleanup(freep) char *text = conf_duration_text(wait);
     if (out->action == SCHEDULE_REPAIR)
         explain(out, "a file is unfit: again when it changes, or after %s", text ? text : "?");
+    else if (due < over)
+        explain(out, "try %u failed, again since a link came up or the clock was set",
+                in->failures);
     else
         explain(out, "try %u failed, again after %s", in->failures, text ? text : "?");
+}
+
+/* When the power comes back everywhere at once, what has become overdue in the dark must not come
+ * to the server at once. What becomes due by itself is spread by its own jitter. */
+static void plan_spread(const struct schedule_input *in, int64_t now, struct schedule_plan *out) {
+    bool tried = in->last_attempt >= in->started;
+    bool overdue = out->due < in->started || (out->action == SCHEDULE_ENROLL && out->due <= now);
+    if (in->spread <= 0 || in->started <= 0 || tried || !overdue)
+        return;
+    int64_t span = least(in->spread, DAY);
+    if (can_renew(in, now)) {
+        int64_t life = subtract(in->not_after, in->not_before);
+        span = most(span, least(life / SPREAD_SHARE, SPREAD_MOST));
+        span = least(span, most(subtract(in->not_after, in->started), 0) / SPREAD_REMAINING);
+    }
+    out->jitter = jitter(in, span + 1, ~0U);
+    out->due = add(in->started, out->jitter);
+    struct schedule_plan before = *out;
+    _cleanup(freep) char *text = conf_duration_text(out->jitter);
+    explain(out, "%.90s; %s after the start, spread over machines", before.why, text ? text : "?");
 }
 
 void schedule_plan(const struct schedule_input *in, int64_t now, struct schedule_plan *out) {
@@ -207,6 +274,7 @@ void schedule_plan(const struct schedule_input *in, int64_t now, struct schedule
         plan_poll(in, out);
     if (in->failures > 0)
         plan_retry(in, out);
+    plan_spread(in, now, out);
     /* An attempt that lies in the future is a clock that was set back: what waits for it would
      * wait for ever. One attempt now puts last_attempt right. */
     if (in->last_attempt > now && (in->failures > 0 || in->pending_until != 0)) {

@@ -23,8 +23,8 @@ extern const char
 
 struct schedule_input {
     const char *id;
-    const char *seed; /* fingerprint of the current certificate; before the first one
-                         whatever tells this machine from its clones (machine id) */
+    const char *seed; /* fingerprint of the current certificate; before the first one that of the
+                         birth certificate, or whatever else tells this machine from its clones */
     bool have_certificate;
     int64_t not_before, not_after;
     int64_t trust_until;   /* the trust anchors' end; 0: not known */
@@ -38,6 +38,9 @@ struct schedule_input {
     int last_result;       /* ESTC_E_* or errno of it; 0: success */
     int64_t pending_until; /* the CA's Max-Age ends; 0: nothing is pending */
     int64_t pending_since; /* when the CA first said so; 0: not known */
+    int64_t nudged_at;     /* a link came up or the clock was set since the last attempt began; 0 */
+    int64_t started;       /* when all of this began to be watched; 0: does not matter */
+    int64_t spread;        /* seconds over which machines that start together spread; 0: none */
 };
 
 struct schedule_plan {
@@ -48,21 +51,31 @@ struct schedule_plan {
 };
 
 /*
- * Renewal at not_before + lifetime * renew_at + jitter, never later than lifetime * 95 %; jitter
- * spans at most a twentieth of the lifetime and a day. Of a certificate that was issued beyond that
- * point the life that was left counts instead. Where the trust anchors end before the certificate,
- * their end counts for the certificate's, until its last hour: a renewal brings new ones (RFC
- * 7030 section 4.1.2). What somebody has rolled back to is renewed at 95 % only, whatever it was
- * issued for. After a failure: the wait doubles from 30 s, is
+ * Renewal at not_before + lifetime * renew_at + jitter, never later than lifetime * 95 % and half a
+ * minute before its end (of a lifetime under a minute: half of it), so that a second and a third
+ * try fit; jitter spans at most a twentieth of the lifetime and a day. Of a certificate that was
+ * issued beyond that point the life that was left counts instead. Where the trust anchors end
+ * before the certificate, their end counts for the certificate's, until its last hour: a renewal
+ * brings new ones (RFC 7030 section 4.1.2). What somebody has rolled back to is renewed at that
+ * latest point only, whatever it was issued for. After a failure: the wait doubles from 30 s, is
  * never more than a tenth of the remaining life (and never under 5 s), at most a day while the
  * certificate lives, at most an hour without one; it never ends. While a file is unfit: from a
  * minute to an hour. A CA that wants to be asked again is asked when its Max-Age is over, but not
  * later than a week after the last time, and not before a hundredth of the time that it has been
  * considering it for has passed, 5 seconds at the least and an hour at the most: whatever Max-Age
  * it sends, a month sees some 1400 polls. An expired certificate means SCHEDULE_ENROLL.
+ *
+ * A nudge ends the wait after a failure that a link or the clock may have been the cause of, but
+ * not before a minute is over. What was overdue when it started waits for a part of `spread`, or of
+ * a thousandth of the lifetime where that is longer, an hour at most and never more than a
+ * twentieth of the life that is left.
  */
 void schedule_plan(const struct schedule_input *in, int64_t now, struct schedule_plan *out);
 
 /* The wait after so many failures with `remaining` seconds of life left (0: none), before jitter.
  */
 int64_t schedule_backoff(unsigned failures, int64_t remaining);
+
+/* How long one attempt may take, that otherwise may take `timeout`: a quarter of the life that is
+ * left (0: none), so that one which hangs leaves time for others, and 4 s at the least. */
+int64_t schedule_attempt_limit(int64_t timeout, int64_t remaining);

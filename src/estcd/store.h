@@ -12,6 +12,7 @@
  *   STATE/identities/ID/candidate -> generations/N      issued, and not in force yet
  *   STATE/identities/ID/trust/generations/N/{anchors,helpers}.pem, trust.json
  *   STATE/identities/ID/trust/current -> generations/N      the explicit anchors, from /crts
+ *   STATE/identities/ID/birth.json        fingerprint of the birth certificate
  *   STATE/identities/ID/attempts.json     the manager's: failures in a row, last result, back-off
  *   STATE/identities/ID/deploy.json       the manager's: what became of installing it elsewhere
  *   STATE/spool/deploy/ID                 empty: ID waits for estcd-deploy, which takes it away
@@ -45,6 +46,9 @@
 int store_prepare(const char *state_directory, struct estc_error *err);
 /* Removes what a killed daemon may have left in STATE itself; for whoever holds its lock. */
 int store_tidy(const char *state_directory, struct estc_error *err);
+
+/* Fingerprint of the birth certificate, as a worker saw it last; malloc'd, NULL without one. */
+char *store_load_birth(const char *state_directory, const char *id);
 
 /* The moment in clock.json; 0 when there is none that can be used. Once a day at most. */
 int64_t store_load_clock(const char *state_directory);
@@ -95,6 +99,8 @@ int store_open(const char *state_directory, const char *id, struct store **out,
                struct estc_error *err);
 struct store *store_close(struct store *store);
 int store_dirfd(const struct store *store);
+
+int store_save_birth(struct store *store, const char *sha256, struct estc_error *err);
 
 struct store_current {
     EVP_PKEY *key;

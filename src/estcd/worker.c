@@ -199,7 +199,8 @@ static _Noreturn void child(const struct attempt_task *task, int fd, pid_t paren
     protect_memory();
     journal_use_stderr();
     /* Should a library ever wait beyond our deadline (name resolution may), this ends it. */
-    alarm((unsigned)(task->identity->attempt_timeout + WORKER_GRACE_SECONDS));
+    int64_t timeout = attempt_timeout(task);
+    alarm((unsigned)(timeout + (timeout < WORKER_GRACE_SECONDS ? timeout : WORKER_GRACE_SECONDS)));
     run(task);
     exit(EXIT_SUCCESS);
 }

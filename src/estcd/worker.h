@@ -16,7 +16,7 @@
 #include "attempt.h"
 #include "schedule.h"
 
-#define WORKER_GRACE_SECONDS 10 /* a worker's, beyond the attempt's own deadline */
+#define WORKER_GRACE_SECONDS 10 /* a worker's, beyond its deadline, or as long again */
 #define WORKER_MESSAGE_MAX 16384
 
 /* Forks. *fd (to read from, non-blocking, CLOEXEC) and *pid are the caller's. In the child it does

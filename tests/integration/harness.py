@@ -297,7 +297,7 @@ class Site:
     def write_config(self, identities, **settings):
         """estcd.conf with these identities (dicts) and settings."""
         top = {"state_directory": str(self.state), "control_socket": str(self.socket),
-               "log_level": "debug"}
+               "log_level": "debug", "start_spread": "0s"}
         top.update(settings)
         if identities is not None:
             top["identities"] = identities

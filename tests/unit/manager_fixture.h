@@ -201,7 +201,8 @@ static inline int scene_teardown(void **state) {
 /* estcd.conf with identities of these ids, NULL-ended; settings are put in front. */
 static inline void scene_configure(struct scene *s, const char *settings, const char *const *ids) {
     _cleanup(freep) char *text = text_format(
-        "state_directory = \"%s\"; control_socket = \"%s/control\"; log_level = \"error\"; %s\n"
+        "state_directory = \"%s\"; control_socket = \"%s/control\"; log_level = \"error\"; "
+        "start_spread = \"0s\"; %s\n"
         "defaults = { url = \"coaps://127.0.0.1:%u\"; trust = \"%s/trust.pem\";\n"
         "  birth = { certificate = \"%s/birth/cert.pem\"; key = \"%s/birth/key.pem\"; }; };\n"
         "identities = (",

@@ -280,9 +280,30 @@ static void renewal_is_needed_whatever_has_failed(void **state) {
     assert_string_equal(why, "there is no certificate yet");
 }
 
+/* Before the first certificate machines of one image differ by their birth certificates. */
+static void copies_of_one_image_do_not_start_together(void **state) {
+    (void)state;
+    char id[] = "gw";
+    const struct config_identity wanted = {.id = id, .renew_at = 660};
+    char first[] = "AA", second[] = "BB";
+    char *const births[] = {NULL, first, second};
+    int64_t due[3];
+    for (size_t i = 0; i < 3; i++) {
+        const struct identity identity = {
+            .config = &wanted, .birth = births[i], .started = NOW, .spread = 3600};
+        struct schedule_plan plan;
+        identity_plan(&identity, "the same machine id", NOW, &plan);
+        assert_in_range(plan.due, NOW, NOW + 3600);
+        due[i] = plan.due;
+    }
+    assert_int_not_equal(due[0], due[1]);
+    assert_int_not_equal(due[1], due[2]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(state_and_exit_code),
+        cmocka_unit_test(copies_of_one_image_do_not_start_together),
         cmocka_unit_test(renewal_is_needed_whatever_has_failed),
         cmocka_unit_test(every_state_has_a_label_of_its_own),
         cmocka_unit_test(a_certificate_expires_with_its_last_second),

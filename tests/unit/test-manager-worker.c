@@ -292,6 +292,43 @@ static void the_clock_begins_an_attempt_again_once(void **state) {
     assert_failed(s, -EIO, "killed by signal 9");
 }
 
+/* What comes up while an attempt runs may be what it was missing. */
+static void a_nudge_in_an_attempt_counts_after_it(void **state) {
+    struct scene *s = *state;
+    attempt(s, hang, MANAGER_STEP);
+    manager_nudge(s->manager);
+    assert_true(gw(s)->working); /* and is left alone */
+    assert_int_equal(scene_n_started, 1);
+    kill(scene_member(s, "gw")->pid, SIGKILL);
+    scene_wait(s, MANAGER_FAILED, "gw");
+    assert_int_equal(gw(s)->nudged_at, gw(s)->attempts.last_attempt);
+    assert_int_equal(scene_ask(s, "gw", SCHEDULE_ENROLL, true), MANAGER_STARTED);
+    assert_int_equal(gw(s)->nudged_at, 0);
+}
+
+static void succeed_for_a_while(const struct attempt_task *task, int fd) {
+    say(fd, scene_commit(task, 400) ? "{\"result\":-5,\"retry_after\":0}"
+                                    : "{\"result\":0,\"retry_after\":0}");
+}
+
+static void tell_timeout(const struct attempt_task *task, int fd) {
+    char text[80];
+    snprintf(text, sizeof(text), "{\"result\":2,\"retry_after\":0,\"text\":\"%lld s\"}",
+             (long long)task->timeout);
+    say(fd, text);
+}
+
+static void an_attempt_may_take_a_quarter_of_what_is_left(void **state) {
+    struct scene *s = *state;
+    assert_string_equal(attempt(s, tell_timeout, MANAGER_FAILED)->text, "300 s");
+    scene_workers_do = succeed_for_a_while;
+    scene_ask(s, "gw", SCHEDULE_ENROLL, true);
+    scene_wait(s, MANAGER_ISSUED, "gw");
+    scene_workers_do = tell_timeout;
+    scene_ask(s, "gw", SCHEDULE_RENEW, true);
+    assert_in_range(atoi(scene_wait(s, MANAGER_FAILED, "gw")->text), 80, 100);
+}
+
 static void commit_and_hang(const struct attempt_task *task, int fd) {
     scene_commit(task, 100000);
     hang(task, fd);
@@ -321,6 +358,8 @@ int main(void) {
         STAGED(its_end_is_the_end_of_all),
         STAGED(the_clock_begins_an_attempt_again_once),
         STAGED(the_clock_takes_nothing_back),
+        STAGED(a_nudge_in_an_attempt_counts_after_it),
+        STAGED(an_attempt_may_take_a_quarter_of_what_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,6 +50,9 @@ static void any_input_gives_a_plan(void **state) {
             .last_result = (int)(next_random(&x) % 16),
             .pending_until = next_random(&x) % 4 ? 0 : any_number(&x),
             .pending_since = next_random(&x) % 2 ? 0 : any_number(&x),
+            .nudged_at = next_random(&x) % 2 ? 0 : any_number(&x),
+            .started = next_random(&x) % 2 ? 0 : any_number(&x),
+            .spread = next_random(&x) % 2 ? 0 : any_number(&x),
         };
         int64_t now = any_number(&x);
         struct schedule_plan plan = {.action = SCHEDULE_ACTION_MAX_}, again = {0};
@@ -169,6 +172,149 @@ static void d07_polls_of_a_month_are_counted(void **state) {
     }
 }
 
+/* --- a whole life, simulated ----------------------------------------------------------------- */
+
+/* Runs what is due until it succeeds or the certificate has expired. While the server is away an
+ * attempt hangs for as long as it may; otherwise it takes two seconds. The number of tries. */
+static unsigned live(struct schedule_input *in, int64_t timeout, int64_t away, int64_t back,
+                     int64_t *renewed) {
+    struct schedule_plan plan;
+    int64_t now = in->not_before;
+    unsigned tries = 0;
+    *renewed = INT64_MAX;
+    for (;;) {
+        schedule_plan(in, now, &plan);
+        now = plan.due > now ? plan.due : now;
+        if (now >= in->not_after || plan.action != SCHEDULE_RENEW)
+            return tries;
+        tries++;
+        int64_t limit = schedule_attempt_limit(timeout, in->not_after - now);
+        bool good = now + 2 <= away || now >= back;
+        now += good ? 2 : limit;
+        in->last_attempt = now;
+        in->failures = good ? 0 : in->failures + 1;
+        in->last_result = good ? 0 : ESTC_E_TIMEOUT;
+        if (good) {
+            *renewed = now;
+            return tries;
+        }
+    }
+}
+
+static struct schedule_input fresh_input(uint64_t *x, int64_t least_life) {
+    int64_t span = INT64_C(1) << next_random(x) % 31;
+    int64_t life = least_life + (int64_t)(next_random(x) % (uint64_t)span) % (30 * YEAR);
+    static char seed[32];
+    snprintf(seed, sizeof(seed), "%llx", (unsigned long long)next_random(x));
+    return (struct schedule_input){.id = "gw",
+                                   .seed = seed,
+                                   .have_certificate = true,
+                                   .not_before = NOW,
+                                   .not_after = NOW + life,
+                                   .renew_at = 100 + (int64_t)(next_random(x) % 851)};
+}
+
+/* From a minute to 30 years, whatever share was chosen, when every attempt hangs. */
+static void a_second_and_a_third_try_fit(void **state) {
+    (void)state;
+    uint64_t x = 7030;
+    for (int i = 0; i < 20000; i++) {
+        struct schedule_input in = fresh_input(&x, MINUTE);
+        int64_t timeout = 10 + (int64_t)(next_random(&x) % 3590), renewed;
+        int64_t life = in.not_after - NOW;
+        unsigned tries = live(&in, timeout, NOW, INT64_MAX, &renewed);
+        if (tries < 3)
+            fail_msg("%u tries in a life of %lld s, renewed at %lld, timeout %lld", tries,
+                     (long long)life, (long long)in.renew_at, (long long)timeout);
+    }
+}
+
+/* However long the server was away: when it is back twenty seconds before the end, that is enough.
+ */
+static void it_is_never_late_when_the_server_was_back_in_time(void **state) {
+    (void)state;
+    uint64_t x = 8152;
+    for (int i = 0; i < 20000; i++) {
+        struct schedule_input in = fresh_input(&x, MINUTE);
+        int64_t life = in.not_after - NOW, renewed;
+        int64_t away = NOW + (int64_t)(next_random(&x) % (uint64_t)life);
+        int64_t back = away + (int64_t)(next_random(&x) % (uint64_t)life);
+        if (back > in.not_after - 20)
+            back = in.not_after - 20;
+        live(&in, 10 + (int64_t)(next_random(&x) % 3590), away, back, &renewed);
+        if (renewed > in.not_after)
+            fail_msg("a life of %lld s, away from %lld to %lld: not renewed", (long long)life,
+                     (long long)(away - NOW), (long long)(back - NOW));
+    }
+}
+
+/* A start in the middle of a life puts off by a twentieth of what is left at the most, and what is
+ * not due is not touched. */
+static void a_start_makes_nothing_late(void **state) {
+    (void)state;
+    uint64_t x = 9483;
+    for (int i = 0; i < 20000; i++) {
+        struct schedule_input in = fresh_input(&x, MINUTE);
+        struct schedule_plan calm, plan;
+        int64_t now = NOW + (int64_t)(next_random(&x) % (uint64_t)(in.not_after - NOW));
+        schedule_plan(&in, now, &calm);
+        in.started = now;
+        in.spread = 1 + (int64_t)(next_random(&x) % 3600);
+        schedule_plan(&in, now, &plan);
+        if (calm.due >= now)
+            assert_int_equal(plan.due, calm.due);
+        else
+            assert_in_range(plan.due - now, 0, (in.not_after - now) / 20);
+        for (int later = 0; later < 3 && now + later < in.not_after; later++) {
+            struct schedule_plan again;
+            schedule_plan(&in, now + later, &again);
+            assert_int_equal(plan.due, again.due);
+        }
+    }
+}
+
+static void machines_that_start_together_spread(void **state) {
+    (void)state;
+    enum { MACHINES = 3000, BINS = 10 };
+    unsigned bins[BINS] = {0};
+    for (int i = 0; i < MACHINES; i++) {
+        char seed[80];
+        struct schedule_plan plan;
+        snprintf(seed, sizeof(seed), "%064X", i);
+        struct schedule_input in = {NONE, .started = NOW, .spread = 29};
+        in.seed = seed;
+        schedule_plan(&in, NOW, &plan);
+        assert_in_range(plan.due - NOW, 0, 29);
+        bins[(plan.due - NOW) / 3]++;
+    }
+    for (int i = 0; i < BINS; i++)
+        assert_in_range(bins[i], MACHINES / BINS / 2, MACHINES / BINS * 2);
+}
+
+/* A link that comes up every second costs one attempt a minute, or what the waiting costs. */
+static void a_link_that_flaps_makes_no_loop(void **state) {
+    (void)state;
+    uint64_t x = 6690;
+    for (int i = 0; i < 500; i++) {
+        struct schedule_input in = fresh_input(&x, HOUR);
+        in.have_certificate = next_random(&x) & 1;
+        int64_t now = in.not_before;
+        for (int tries = 0; tries < 30 && now < in.not_after - HOUR; tries++) {
+            struct schedule_plan plan;
+            in.nudged_at = now;
+            schedule_plan(&in, now, &plan);
+            if (tries > 1)
+                assert_true(plan.due >= in.last_attempt + 30);
+            if (tries > 2)
+                assert_true(plan.due >= in.last_attempt + 60);
+            now = plan.due > now ? plan.due : now;
+            in.last_attempt = now;
+            in.last_result = ESTC_E_UNREACHABLE;
+            in.failures++;
+        }
+    }
+}
+
 static void jitter_is_stable_and_spreads(void **state) {
     (void)state;
     enum { MACHINES = 1000, BINS = 10 };
@@ -231,6 +377,11 @@ int main(void) {
         cmocka_unit_test(nothing_ever_runs_in_a_circle),
         cmocka_unit_test(it_never_gives_up),
         cmocka_unit_test(d07_polls_of_a_month_are_counted),
+        cmocka_unit_test(a_second_and_a_third_try_fit),
+        cmocka_unit_test(it_is_never_late_when_the_server_was_back_in_time),
+        cmocka_unit_test(a_start_makes_nothing_late),
+        cmocka_unit_test(machines_that_start_together_spread),
+        cmocka_unit_test(a_link_that_flaps_makes_no_loop),
         cmocka_unit_test(jitter_is_stable_and_spreads),
         cmocka_unit_test(each_try_and_each_machine_waits_differently),
         cmocka_unit_test(ids_and_seeds_both_count),

@@ -40,7 +40,9 @@ static void check_rows(const struct row *rows, size_t n) {
 static void renewal_at_a_share_of_the_issued_life(void **state) {
     (void)state;
     static const struct row rows[] = {
-        {"a minute", {ALIVE(0, MINUTE)}, SCHEDULE_RENEW, 39, 39 + 3, "66.0 % of 1 min"},
+        {"a minute", {ALIVE(0, MINUTE)}, SCHEDULE_RENEW, 30, 30, "two thirds of 1 min"},
+        {"a minute and a half", {ALIVE(0, 90)}, SCHEDULE_RENEW, 59, 60, NULL},
+        {"half a minute", {ALIVE(0, 30)}, SCHEDULE_RENEW, 15, 15, NULL},
         {"ten minutes", {ALIVE(0, 10 * MINUTE)}, SCHEDULE_RENEW, 396, 396 + 30, "jitter"},
         {"an hour", {ALIVE(0, HOUR)}, SCHEDULE_RENEW, 2376, 2376 + 180, NULL},
         {"an hour, half gone", {ALIVE(1800, HOUR)}, SCHEDULE_RENEW, 576, 576 + 180, NULL},
@@ -93,7 +95,7 @@ static void what_was_rolled_back_to_is_renewed_late(void **state) {
          SCHEDULE_RENEW,
          90 * DAY / 100 * 95,
          90 * DAY / 100 * 95,
-         "rolled back, so as late as is safe: 95.0 % of 90 d"},
+         "rolled back, so as late as is safe: 95 % of 90 d"},
         {"past two thirds",
          {ALIVE(80 * DAY, 90 * DAY), BACK},
          SCHEDULE_RENEW,
@@ -122,6 +124,25 @@ static void what_was_rolled_back_to_is_renewed_late(void **state) {
     };
 #undef BACK
     CHECK_ROWS(rows);
+}
+
+/* What `estc show` prints. */
+static void the_reason_is_whole(void **state) {
+    (void)state;
+    static const struct {
+        int64_t renew_at;
+        const char *why;
+    } rows[] = {{660, "two thirds of 90 d, jitter "}, {667, "two thirds of 90 d, jitter "},
+                {500, "50 % of 90 d, jitter "},       {333, "33.3 % of 90 d, jitter "},
+                {950, "95 % of 90 d, jitter 0 s"},    {105, "10.5 % of 90 d, jitter "}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct schedule_input in = {ALIVE(0, 90 * DAY)};
+        struct schedule_plan plan = {0};
+        in.renew_at = rows[i].renew_at;
+        schedule_plan(&in, NOW, &plan);
+        if (strncmp(plan.why, rows[i].why, strlen(rows[i].why)) != 0)
+            fail_msg("\"%s\" is not \"%s\"", plan.why, rows[i].why);
+    }
 }
 
 static void the_share_can_be_chosen(void **state) {
@@ -457,6 +478,127 @@ static void a_backdated_certificate_makes_no_loop(void **state) {
     CHECK_ROWS(rows);
 }
 
+/* A link that comes up ends a wait that it may have been the cause of. */
+static void a_nudge_ends_a_wait(void **state) {
+    (void)state;
+#define NUDGED(ago) .nudged_at = NOW - (ago)
+    static const struct row rows[] = {
+        {"waiting for an hour", {NONE, FAILED(9, 600), NUDGED(0)}, SCHEDULE_ENROLL, 0, 5, "a link"},
+        {"just failed", {NONE, FAILED(9, 0), NUDGED(0)}, SCHEDULE_ENROLL, 60, 65, "a link came up"},
+        {"its own time comes first",
+         {NONE, FAILED(1, 0), NUDGED(0)},
+         SCHEDULE_ENROLL,
+         30,
+         36,
+         "again after"},
+        {"a renewal",
+         {ALIVE(70 * DAY, 90 * DAY), FAILED(20, HOUR), NUDGED(0)},
+         SCHEDULE_RENEW,
+         0,
+         5,
+         "a link"},
+        {"not before its time",
+         {ALIVE(0, 90 * DAY), FAILED(9, HOUR), NUDGED(0)},
+         SCHEDULE_RENEW,
+         59 * DAY,
+         61 * DAY,
+         "of 90 d"},
+        {"not before Max-Age",
+         {NONE, FAILED(9, 600), NUDGED(0), .pending_until = NOW + 900},
+         SCHEDULE_POLL,
+         900,
+         900,
+         NULL},
+        {"nothing has failed",
+         {ALIVE(0, DAY), .last_attempt = NOW - 60, NUDGED(0)},
+         SCHEDULE_RENEW,
+         15 * HOUR,
+         18 * HOUR,
+         NULL},
+        {"refused",
+         {NONE, .failures = 9, .last_attempt = NOW, .last_result = ESTC_E_REJECTED, NUDGED(0)},
+         SCHEDULE_ENROLL,
+         HOUR,
+         HOUR + 720,
+         NULL},
+        {"an unfit file", {NONE, UNFIT(50, 0), NUDGED(0)}, SCHEDULE_REPAIR, HOUR, HOUR, NULL},
+        {"no route",
+         {NONE, .failures = 9, .last_attempt = NOW - 600, .last_result = -101, NUDGED(0)},
+         SCHEDULE_ENROLL,
+         0,
+         5,
+         NULL},
+        {"not trusted by a wrong clock",
+         {NONE, .failures = 9, .last_attempt = NOW - 600, .last_result = ESTC_E_UNTRUSTED,
+          NUDGED(0)},
+         SCHEDULE_ENROLL,
+         0,
+         5,
+         NULL},
+    };
+    CHECK_ROWS(rows);
+}
+
+/* Everybody's power comes back at once. */
+static void what_is_overdue_at_the_start_is_spread(void **state) {
+    (void)state;
+#define STARTED(ago) .started = NOW - (ago), .spread = 30
+    static const struct row rows[] = {
+        {"the first one", {NONE, STARTED(0)}, SCHEDULE_ENROLL, 0, 30, "after the start"},
+        {"the first one, later", {NONE, STARTED(100)}, SCHEDULE_ENROLL, -100, -70, NULL},
+        {"asked for", {NONE, STARTED(0), .asked = true}, SCHEDULE_ENROLL, 0, 0, "asked for"},
+        {"no spread", {NONE, .started = NOW}, SCHEDULE_ENROLL, 0, 0, "no certificate yet"},
+        {"tried since", {NONE, FAILED(1, 0), STARTED(10)}, SCHEDULE_ENROLL, 30, 36, "try 1"},
+        {"failed before",
+         {NONE, FAILED(1, DAY), STARTED(0)},
+         SCHEDULE_ENROLL,
+         0,
+         30,
+         "after the start"},
+        {"overdue, 90 days",
+         {ALIVE(70 * DAY, 90 * DAY), STARTED(0)},
+         SCHEDULE_RENEW,
+         0,
+         HOUR,
+         "two thirds of 90 d"},
+        {"overdue, a day", {ALIVE(20 * HOUR, DAY), STARTED(0)}, SCHEDULE_RENEW, 0, 86, NULL},
+        {"overdue, a minute", {ALIVE(40, MINUTE), STARTED(0)}, SCHEDULE_RENEW, 0, 1, NULL},
+        {"a second is left", {ALIVE(DAY - 1, DAY), STARTED(0)}, SCHEDULE_RENEW, 0, 0, NULL},
+        {"due after the start",
+         {ALIVE(0, DAY), STARTED(10 * HOUR)},
+         SCHEDULE_RENEW,
+         15 * HOUR,
+         18 * HOUR,
+         "two thirds"},
+        {"waiting since before",
+         {NONE, FAILED(9, 100), STARTED(0)},
+         SCHEDULE_ENROLL,
+         HOUR - 100,
+         HOUR + 620,
+         "try 9 failed"},
+        {"expired", {ALIVE(2 * DAY, DAY), STARTED(0)}, SCHEDULE_ENROLL, 0, 30, "expired"},
+        {"overdue poll",
+         {NONE, .last_attempt = NOW - DAY, .last_result = ESTC_E_PENDING,
+          .pending_until = NOW - HOUR, STARTED(0)},
+         SCHEDULE_POLL,
+         0,
+         30,
+         "the CA has not decided"},
+    };
+    CHECK_ROWS(rows);
+}
+
+static void one_attempt_leaves_time_for_others(void **state) {
+    (void)state;
+    static const struct {
+        int64_t timeout, remaining, limit;
+    } rows[] = {{300, 0, 300},   {300, -5, 300},       {300, DAY, 300}, {300, 1200, 300},
+                {300, 400, 100}, {300, 20, 5},         {300, 16, 4},    {300, 1, 4},
+                {3, 1, 3},       {300, INT64_MAX, 300}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_int_equal(schedule_attempt_limit(rows[i].timeout, rows[i].remaining), rows[i].limit);
+}
+
 static void backoff_by_itself(void **state) {
     (void)state;
     static const struct {
@@ -550,7 +692,11 @@ int main(void) {
         cmocka_unit_test(c12_renewal_before_the_anchors_end),
         cmocka_unit_test(renewal_at_a_share_of_the_issued_life),
         cmocka_unit_test(what_was_rolled_back_to_is_renewed_late),
+        cmocka_unit_test(the_reason_is_whole),
         cmocka_unit_test(the_share_can_be_chosen),
+        cmocka_unit_test(a_nudge_ends_a_wait),
+        cmocka_unit_test(what_is_overdue_at_the_start_is_spread),
+        cmocka_unit_test(one_attempt_leaves_time_for_others),
         cmocka_unit_test(without_a_fit_certificate_it_enrolls_now),
         cmocka_unit_test(e09_other_names_are_a_renewal),
         cmocka_unit_test(after_a_failure_it_waits),
