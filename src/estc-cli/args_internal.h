@@ -16,7 +16,8 @@ enum {
     FOR_DISCOVER = 8,
     FOR_REGISTRAR = 16,
     FOR_FORCE = 32,
-    FOR_NEED = 64
+    FOR_NEED = 64,
+    FOR_WAIT = 128
 };
 
 struct option_info {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The commands enroll, renew, retry and rollback: start an attempt for each identity named, show
- * the steps of all as they happen, and exit with what came of them. The daemon does the work;
+ * The commands enroll, renew, rekey, retry and rollback: start an attempt for each identity named,
+ * show the steps of all as they happen, and exit with what came of them. The daemon does the work;
  * interrupting estc, or its deadline, ends the watching and nothing else.
  *
  * Each identity has a connection of its own, since answers on one come in the order of the calls.
@@ -245,4 +245,8 @@ int command_retry(const struct cli *cli) {
 
 int command_rollback(const struct cli *cli) {
     return run_all(cli, DAEMON_METHOD("Rollback"));
+}
+
+int command_rekey(const struct cli *cli) {
+    return run_all(cli, DAEMON_METHOD("Rekey"));
 }

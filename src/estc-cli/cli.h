@@ -21,6 +21,7 @@ struct cli {
     const char *socket, *registrar_socket;
     bool socket_from_environment, registrar_from_environment;
     bool json, no_legend, force, no_wait, help, version, all;
+    const char *state;     /* to wait for, or NULL */
     const char *reason;    /* of a rejection */
     const char *multicast; /* name of a network interface */
     int64_t timeout;       /* seconds to wait for the end of an attempt, or for answers */
@@ -37,6 +38,11 @@ int command_discover(const struct cli *cli);
 int command_enroll(const struct cli *cli);
 int command_renew(const struct cli *cli);
 int command_retry(const struct cli *cli);
+int command_rekey(const struct cli *cli);
+int command_pause(const struct cli *cli);
+int command_resume(const struct cli *cli);
+int command_history(const struct cli *cli);
+int command_wait(const struct cli *cli);
 int command_status(const struct cli *cli);
 int command_needs_renewal(const struct cli *cli);
 int command_rollback(const struct cli *cli);

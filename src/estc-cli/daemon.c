@@ -140,7 +140,7 @@ static int refused_with_text(const struct cli *cli, json_t *params, const char *
     (void)cli;
     (void)id;
     const char *text = json_string_value(json_object_get(params, "text"));
-    say_error("%s", text ? text : "the registrar does not say why");
+    say_error("%s", text ? text : "the daemon does not say why");
     return EXIT_FAILED;
 }
 
@@ -177,6 +177,7 @@ int daemon_refused(const struct cli *cli, const struct ctl_reply *reply, const c
         {DAEMON_INTERFACE ".Busy", refused_busy},
         {DAEMON_INTERFACE ".ConfigInvalid", refused_config},
         {DAEMON_INTERFACE ".NotAllowed", refused_right},
+        {DAEMON_INTERFACE ".StoreFailed", refused_with_text},
         {REGISTRAR_INTERFACE ".NotAllowed", refused_right},
         {REGISTRAR_INTERFACE ".NoSuchRequest", refused_request},
         {REGISTRAR_INTERFACE ".AlreadyDecided", refused_with_text},

@@ -54,7 +54,8 @@ static char *row_next(json_t *object, const char *member, int64_t now, bool *non
     if (!next || !why)
         return NULL;
     /* What is under way is not due, whatever it was that made it so. */
-    return view_working(object) ? TAKE(next) : text_format("%s: %s", next, why);
+    return view_working(object) || has(object, "paused_since") ? TAKE(next)
+                                                               : text_format("%s: %s", next, why);
 }
 
 static char *row_last(json_t *object, const char *member, int64_t now, bool *none) {
@@ -119,13 +120,21 @@ static char *row_deploy(json_t *object, const char *member, int64_t now, bool *n
 }
 
 static const struct row identity_rows[] = {
-    {"State", row_text, "state"},       {"Pending", row_since, "pending_since"},
-    {"Next", row_next, "next_why"},     {"Last", row_last, "last_result"},
-    {"Error", row_text, "last_error"},  {"Failures", row_failures, "failures"},
-    {"Deployed", row_deploy, "deploy"}, {"Server", row_text, "url"},
-    {"Label", row_text, "label"},       {"Directory", row_text, "directory"},
-    {"Subject", row_text, "subject"},   {"Names", NULL, "sans"},
-    {"Key", row_text, "key_type"},      {NULL},
+    {"State", row_text, "state"},
+    {"Pending", row_since, "pending_since"},
+    {"Paused", row_since, "paused_since"},
+    {"Next", row_next, "next_why"},
+    {"Last", row_last, "last_result"},
+    {"Error", row_text, "last_error"},
+    {"Failures", row_failures, "failures"},
+    {"Deployed", row_deploy, "deploy"},
+    {"Server", row_text, "url"},
+    {"Label", row_text, "label"},
+    {"Directory", row_text, "directory"},
+    {"Subject", row_text, "subject"},
+    {"Names", NULL, "sans"},
+    {"Key", row_text, "key_type"},
+    {NULL},
 };
 static const struct row certificate_rows[] = {
     {"Subject", row_text, "subject"},

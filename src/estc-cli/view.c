@@ -82,6 +82,11 @@ bool view_working(json_t *identity) {
     return state && strcmp(state, "working") == 0;
 }
 
+static bool is_paused(json_t *identity) {
+    const char *state = member_string(identity, "state");
+    return state && strcmp(state, "paused") == 0;
+}
+
 char *view_next_at(json_t *identity, const char *due) {
     const char *action = member_string(identity, "next_action");
     json_int_t failures = json_integer_value(json_object_get(identity, "failures"));
@@ -89,6 +94,8 @@ char *view_next_at(json_t *identity, const char *due) {
         return copy("-");
     if (view_working(identity))
         return copy("under way");
+    if (is_paused(identity))
+        return copy("paused");
     if (strcmp(action, "poll") == 0)
         return text_format("poll %s (Max-Age)", due);
     if (strcmp(action, "repair") == 0)
@@ -179,6 +186,8 @@ enum tint view_tint(json_t *identity) {
 }
 
 static bool needs_attention(json_t *identity) {
+    if (is_paused(identity)) /* that is as it should be, until nobody else would renew in time */
+        return json_integer_value(json_object_get(identity, "exit_code")) != 0;
     const char *state = member_string(identity, "state");
     for (size_t i = 0; state && i < sizeof(states) / sizeof(states[0]); i++)
         if (strcmp(states[i].state, state) == 0)

@@ -141,6 +141,7 @@ void attempt_run(const struct attempt_task *task, attempt_report_fn report, void
         .config = task->config,
         .identity = task->identity,
         .action = SCHEDULE_ENROLL,
+        .rekey = task->rekey,
         .anew = task->anew,
     };
     run_once(&anew, &wait, report, arg, result);

@@ -36,7 +36,8 @@ struct attempt_task {
     const struct config *config;
     const struct config_identity *identity;
     enum schedule_action action;
-    bool anew; /* a certificate that is not in force yet does not do: somebody wants another */
+    bool rekey; /* with another key, whatever the configuration says */
+    bool anew;  /* a certificate that is not in force yet does not do: somebody wants another */
     int64_t timeout; /* seconds it may take; 0: what the identity says */
 };
 

@@ -55,6 +55,13 @@ static bool wants_other_names(const struct attempt *a) {
            identity_wants_names_only(a->identity, &facts);
 }
 
+/* Whether what is pending is for the key that is in force. */
+static bool keeps_key(const struct attempt *a) {
+    _cleanup(store_current_clear) struct store_current current = {0};
+    return store_load_current(a->store, &current, NULL) == 0 &&
+           EVP_PKEY_eq(current.key, a->pending.key) == 1;
+}
+
 /* Opens the folder, and picks the operation: what the plan says, or what is pending. */
 int attempt_open(struct attempt *a, char **detail, struct estc_error *err) {
     int rc = store_open(a->task->config->state_directory, a->identity->id, &a->store, err);
@@ -70,7 +77,8 @@ int attempt_open(struct attempt *a, char **detail, struct estc_error *err) {
         return 0;
     if (rc)
         return rc;
-    bool same = strcmp(a->pending.request_digest, a->identity->request_digest) == 0;
+    bool same = strcmp(a->pending.request_digest, a->identity->request_digest) == 0 &&
+                !(a->task->rekey && keeps_key(a));
     if (same && a->task->action == SCHEDULE_POLL) {
         a->op = a->pending.op;
         a->renewing = a->op == ESTC_OP_SREN || (a->op == ESTC_OP_SKG && can_renew(a));

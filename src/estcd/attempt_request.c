@@ -34,7 +34,7 @@ int attempt_key(struct attempt *a, char **detail, struct estc_error *err) {
         *detail = strdup("from an earlier attempt");
         return *detail ? 0 : out_of_memory(err);
     }
-    bool keep = a->op == ESTC_OP_SREN && a->identity->rekey == CONF_FALSE;
+    bool keep = a->op == ESTC_OP_SREN && a->identity->rekey == CONF_FALSE && !a->task->rekey;
     int rc = keep ? keep_key(a, err) : estc_key_generate(a->wishes.key_type, &a->pending.key, err);
     if (rc)
         return rc;

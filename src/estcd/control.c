@@ -51,7 +51,7 @@ static void handle_show(struct ctl_call *call, json_t *params, void *arg) {
 }
 
 void control_ask(struct control *control, struct ctl_call *call, const json_t *params,
-                 enum schedule_action action, bool force) {
+                 enum schedule_action action, bool force, bool rekey) {
     struct member *member = control_member(control, call, params);
     if (!member)
         return;
@@ -61,7 +61,8 @@ void control_ask(struct control *control, struct ctl_call *call, const json_t *p
     _cleanup(freep) char *text = NULL;
     if (more && control_follow(control, call, id))
         return;
-    int rc = manager_ask(control->manager, member, action, force, &kind, &text);
+    int rc = rekey ? manager_rekey(control->manager, member, &kind, &text)
+                   : manager_ask(control->manager, member, action, force, &kind, &text);
     const struct manager_event event = {
         .kind = kind,
         .member = member,
@@ -83,15 +84,15 @@ static bool is_forced(const json_t *params) {
 }
 
 static void handle_enroll(struct ctl_call *call, json_t *params, void *arg) {
-    control_ask(arg, call, params, SCHEDULE_ENROLL, is_forced(params));
+    control_ask(arg, call, params, SCHEDULE_ENROLL, is_forced(params), false);
 }
 
 static void handle_renew(struct ctl_call *call, json_t *params, void *arg) {
-    control_ask(arg, call, params, SCHEDULE_RENEW, is_forced(params));
+    control_ask(arg, call, params, SCHEDULE_RENEW, is_forced(params), false);
 }
 
 static void handle_rollback(struct ctl_call *call, json_t *params, void *arg) {
-    control_ask(arg, call, params, SCHEDULE_ROLLBACK, false);
+    control_ask(arg, call, params, SCHEDULE_ROLLBACK, false, false);
 }
 
 static void handle_cacerts(struct ctl_call *call, json_t *params, void *arg) {
@@ -182,6 +183,8 @@ static const struct ctl_field status_out[] = {
     {"exit_code", CTL_INT},
     {NULL},
 };
+static const struct ctl_field history_out[] = {{"results", CTL_OBJECTS, .type_name = "Result"},
+                                               {NULL}};
 static const struct ctl_field need_fields[] = {
     {"id", CTL_STRING}, {"within", CTL_INT, .optional = true}, {NULL}};
 static const struct ctl_field need_out[] = {{"needed", CTL_BOOL}, {"why", CTL_STRING}, {NULL}};
@@ -189,6 +192,7 @@ static const struct ctl_field event_out[] = {{"event", CTL_OBJECT, .type_name = 
 static const struct ctl_field pem_out[] = {{"pem", CTL_STRING}, {NULL}};
 static const struct ctl_field count_out[] = {{"identities", CTL_INT}, {NULL}};
 static const struct ctl_field errors_field[] = {{"errors", CTL_STRINGS}, {NULL}};
+static const struct ctl_field text_field[] = {{"text", CTL_STRING}, {NULL}};
 static const struct ctl_field group_field[] = {{"group", CTL_STRING}, {NULL}};
 
 static const struct ctl_method methods[] = {
@@ -220,6 +224,29 @@ static const struct ctl_method methods[] = {
      .out = ask_out,
      .handle = control_retry,
      .doc = "Does now what waits after a failure, or for the CA to decide. With 'more' as Enroll."},
+    {.name = "Rekey",
+     .changes = true,
+     .in = id_field,
+     .out = ask_out,
+     .handle = control_rekey,
+     .doc = "Renews now, with a new key whatever the configuration says. With 'more' as Enroll."},
+    {.name = "Pause",
+     .changes = true,
+     .in = id_field,
+     .out = show_out,
+     .handle = control_pause,
+     .doc = "From now on nothing is done for it but what is asked for; kept over restarts."},
+    {.name = "Resume",
+     .changes = true,
+     .in = id_field,
+     .out = show_out,
+     .handle = control_resume,
+     .doc = "Ends a pause; what became due in it is done now."},
+    {.name = "History",
+     .in = id_field,
+     .out = history_out,
+     .handle = control_history,
+     .doc = "How its last attempts ended, the latest last."},
     {.name = "Status",
      .in = no_fields,
      .out = status_out,
@@ -269,6 +296,7 @@ static const struct ctl_error_type errors[] = {
     {"NoSuchIdentity", id_field, "The configuration has no identity of that id."},
     {"NoCertificate", id_field, "The identity has no certificate yet: enroll it first."},
     {"Busy", id_field, "An attempt is under way: try again when it has ended."},
+    {"StoreFailed", text_field, "The state folder cannot be written; nothing has changed."},
     {"ConfigInvalid", errors_field, "The configuration has errors; the old one stays in force."},
     {"NotAllowed", group_field, "Changing needs membership of this group."},
     {NULL},

@@ -21,12 +21,16 @@ struct member *control_member(struct control *control, struct ctl_call *call, co
 /* control.c: asks the manager and answers. With `more` the caller hears everything, the end
  * included. */
 void control_ask(struct control *control, struct ctl_call *call, const json_t *params,
-                 enum schedule_action action, bool force);
+                 enum schedule_action action, bool force, bool rekey);
 
 /* control_operate.c: what concerns the daemon as a whole, or an identity but for its enrolment. */
 void control_status(struct ctl_call *call, json_t *params, void *arg);
 void control_needs_renewal(struct ctl_call *call, json_t *params, void *arg);
 void control_retry(struct ctl_call *call, json_t *params, void *arg);
+void control_rekey(struct ctl_call *call, json_t *params, void *arg);
+void control_pause(struct ctl_call *call, json_t *params, void *arg);
+void control_resume(struct ctl_call *call, json_t *params, void *arg);
+void control_history(struct ctl_call *call, json_t *params, void *arg);
 
 /* control_follow.c: id NULL: everything. 0 or -ENOMEM. */
 int control_follow(struct control *control, struct ctl_call *call, const char *id);

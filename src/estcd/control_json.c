@@ -71,6 +71,7 @@ static const struct ctl_field identity_fields[] = {
     {"next_due", CTL_STRING},
     {"next_why", CTL_STRING},
     {"pending_since", CTL_STRING, .optional = true},
+    {"paused_since", CTL_STRING, .optional = true},
     {"last_action", CTL_STRING, .optional = true},
     {"last_result", CTL_STRING},
     {"last_error", CTL_STRING, .optional = true},
@@ -99,6 +100,17 @@ static const struct ctl_field clock_fields[] = {
     {NULL},
 };
 
+/* How one attempt ended. */
+static const struct ctl_field result_fields[] = {
+    {"time", CTL_STRING},
+    {"action", CTL_STRING},
+    {"result", CTL_STRING},
+    {"text", CTL_STRING, .optional = true}, /* of a failure */
+    {"serial", CTL_STRING, .optional = true},
+    {"not_after", CTL_STRING, .optional = true},
+    {NULL},
+};
+
 static const struct ctl_field count_fields[] = {
     {"state", CTL_STRING},
     {"count", CTL_INT},
@@ -106,9 +118,11 @@ static const struct ctl_field count_fields[] = {
 };
 
 const struct ctl_named_type control_types[] = {
-    {"Clock", clock_fields},       {"Count", count_fields}, {"Certificate", certificate_fields},
-    {"Anchor", anchor_fields},     {"Trust", trust_fields}, {"Deploy", deploy_fields},
-    {"Identity", identity_fields}, {"Event", event_fields}, {NULL},
+    {"Clock", clock_fields},   {"Count", count_fields},
+    {"Result", result_fields}, {"Certificate", certificate_fields},
+    {"Anchor", anchor_fields}, {"Trust", trust_fields},
+    {"Deploy", deploy_fields}, {"Identity", identity_fields},
+    {"Event", event_fields},   {NULL},
 };
 
 static json_t *texts(char *const *list) {
@@ -158,13 +172,15 @@ static json_t *history(const struct member *member) {
     const struct identity *identity = member_identity(member);
     const struct store_attempts *attempts = &identity->attempts;
     const struct schedule_plan *plan = member_plan(member);
-    char due[CLOCK_TEXT_MAX], last[CLOCK_TEXT_MAX], since[CLOCK_TEXT_MAX];
+    char due[CLOCK_TEXT_MAX], last[CLOCK_TEXT_MAX], since[CLOCK_TEXT_MAX], paused[CLOCK_TEXT_MAX];
     bool tried = attempts->last_attempt != 0;
     bool pending = attempts->pending_until != 0 && attempts->pending_since != 0;
     return json_pack(
-        "{s:s, s:s, s:s, s:s*, s:s*, s:s, s:s*, s:s*, s:I, s:i}", "next_action",
+        "{s:s, s:s, s:s, s:s*, s:s*, s:s*, s:s, s:s*, s:s*, s:I, s:i}", "next_action",
         schedule_action_names[plan->action], "next_due", clock_text(plan->due, due), "next_why",
         plan->why, "pending_since", pending ? clock_text(attempts->pending_since, since) : NULL,
+        "paused_since",
+        attempts->paused_since != 0 ? clock_text(attempts->paused_since, paused) : NULL,
         "last_action", attempts->last_action, "last_result",
         tried ? estc_status_name(attempts->last_result) : "none", "last_error",
         attempts->last_error, "last_attempt",

@@ -8,6 +8,7 @@
 #include "common/exitcode.h"
 #include "control_internal.h"
 #include "control_json.h"
+#include "store_history.h"
 #include "timebase.h"
 
 /* What fits into an answer that a slow reader can still take; all are counted. */
@@ -85,5 +86,43 @@ void control_retry(struct ctl_call *call, json_t *params, void *arg) {
         return;
     const struct store_attempts *attempts = &member_identity(member)->attempts;
     bool waits = attempts->failures > 0 || attempts->pending_until != 0;
-    control_ask(arg, call, params, member_plan(member)->action, waits);
+    control_ask(arg, call, params, member_plan(member)->action, waits, false);
+}
+
+void control_rekey(struct ctl_call *call, json_t *params, void *arg) {
+    control_ask(arg, call, params, SCHEDULE_RENEW, true, true);
+}
+
+static void set_pause(struct ctl_call *call, const json_t *params, struct control *control,
+                      bool pause) {
+    struct member *member = control_member(control, call, params);
+    struct estc_error err = {0};
+    if (!member)
+        return;
+    if (manager_pause(control->manager, member, pause, &err))
+        ctl_call_error(call, "StoreFailed", json_pack("{s:s}", "text", err.text));
+    else
+        ctl_call_reply(call,
+                       json_pack("{s:o}", "identity", control_identity(control->manager, member)),
+                       false);
+}
+
+void control_pause(struct ctl_call *call, json_t *params, void *arg) {
+    set_pause(call, params, arg, true);
+}
+
+void control_resume(struct ctl_call *call, json_t *params, void *arg) {
+    set_pause(call, params, arg, false);
+}
+
+void control_history(struct ctl_call *call, json_t *params, void *arg) {
+    const struct control *control = arg;
+    const struct member *member = control_member(arg, call, params);
+    if (member)
+        ctl_call_reply(
+            call,
+            json_pack("{s:o}", "results",
+                      store_load_history(manager_config(control->manager)->state_directory,
+                                         member_identity(member)->config->id)),
+            false);
 }

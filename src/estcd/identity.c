@@ -39,6 +39,8 @@ enum identity_state identity_state(const struct identity *identity, int64_t now)
     const struct store_attempts *attempts = &identity->attempts;
     if (identity->working)
         return IDENTITY_WORKING;
+    if (attempts->paused_since != 0)
+        return IDENTITY_PAUSED;
     if (identity->store_unfit ||
         (attempts->failures > 0 && attempts->last_result == ESTC_E_CREDENTIAL))
         return IDENTITY_CONFIG;
@@ -74,6 +76,11 @@ int identity_exit_code(const struct identity *identity, int64_t now) {
     case IDENTITY_WORKING:
     case IDENTITY_PENDING:
         return EXIT_WORKING;
+    case IDENTITY_PAUSED: /* as somebody wants it, until it becomes dangerous */
+        return identity->have_facts &&
+                       now < schedule_latest(identity->facts.not_before, identity->facts.not_after)
+                   ? EXIT_DONE
+                   : EXIT_FAILED;
     case IDENTITY_CONFIG:
         return EXIT_BAD_CONFIG;
     case IDENTITY_FAILING:
@@ -110,6 +117,7 @@ bool identity_needs_renewal(const struct identity *identity, int64_t now, int64_
     struct schedule_plan plan;
     calm.asked = false;
     calm.attempts.pending_until = 0;
+    calm.attempts.paused_since = 0;
     if (calm.attempts.failures > 0) /* then the last attempt is not the one that brought it */
         calm.attempts = (struct store_attempts){0};
     identity_plan(&calm, NULL, now, &plan);
@@ -150,6 +158,8 @@ void identity_plan(const struct identity *identity, const char *machine, int64_t
         .nudged_at = identity->nudged_at,
         .started = identity->started,
         .spread = identity->spread,
+        .paused = identity->attempts.paused_since != 0,
+        .warned_at = identity->warned_at,
     };
     schedule_plan(&in, now, out);
 }

@@ -13,13 +13,14 @@
 #include "store.h"
 
 /* X(name, label): the state shown by `estc list`. */
-#define IDENTITY_STATES(X)                                                     \
-    X(IDENTITY_NEW, "new")         /* no certificate yet, nothing tried yet */ \
-    X(IDENTITY_WORKING, "working") /* a worker is at it */                     \
-    X(IDENTITY_VALID, "valid")     /* a certificate in force, nothing wrong */ \
-    X(IDENTITY_PENDING, "pending") /* the CA has not decided yet */            \
-    X(IDENTITY_FAILING, "failing") /* the last attempt failed; tries again */  \
-    X(IDENTITY_EXPIRED, "expired") /* the certificate has run out */           \
+#define IDENTITY_STATES(X)                                                      \
+    X(IDENTITY_NEW, "new")         /* no certificate yet, nothing tried yet */  \
+    X(IDENTITY_WORKING, "working") /* a worker is at it */                      \
+    X(IDENTITY_VALID, "valid")     /* a certificate in force, nothing wrong */  \
+    X(IDENTITY_PENDING, "pending") /* the CA has not decided yet */             \
+    X(IDENTITY_FAILING, "failing") /* the last attempt failed; tries again */   \
+    X(IDENTITY_EXPIRED, "expired") /* the certificate has run out */            \
+    X(IDENTITY_PAUSED, "paused")   /* nothing is done until somebody resumes */ \
     X(IDENTITY_CONFIG, "config")   /* a file is missing or unfit; looked at again on change */
 
 #define IDENTITY_ENUM(name, label) name,
@@ -40,6 +41,7 @@ struct identity {
     bool asked;       /* somebody wants it now */
     char *birth;      /* fingerprint of the birth certificate, without another one; or NULL */
     int64_t nudged_at, started, spread; /* see schedule_input */
+    int64_t warned_at;                  /* while it is paused: that nothing renews it; 0: not yet */
 };
 
 enum identity_state identity_state(const struct identity *identity, int64_t now);

@@ -104,8 +104,10 @@ void member_load(struct member *member) {
     identity->store_unfit = rc != 0 && rc != -ENOENT;
     struct store_attempts *attempts = &identity->attempts;
     if (!identity->store_unfit) {
+        int64_t paused_since = attempts->paused_since;
         if (was_unfit)
             store_attempts_clear(attempts);
+        attempts->paused_since = paused_since;
         return;
     }
     if (!was_unfit || !attempts->last_error || strcmp(attempts->last_error, err.text) != 0)
@@ -160,6 +162,10 @@ struct member *member_new(struct manager *manager, const struct config_identity 
 static void member_act(struct member *member) {
     struct identity *identity = &member->identity;
     member_replan(member); /* the plan may be old: what was to be renewed may have expired */
+    if (identity->attempts.paused_since != 0 && !identity->asked) {
+        member_warn_paused(member);
+        return;
+    }
     enum schedule_action action = member->wants_enroll ? SCHEDULE_ENROLL : member->plan.action;
     if (identity->store_unfit && !identity->asked) {
         member_load(member);
@@ -218,42 +224,6 @@ void manager_schedule(struct manager *manager) {
     /* Without a free place the end of a worker brings us back here. */
     bool wait = next && manager->n_working < manager->config->max_attempts;
     manager_sleep(manager, wait ? next->plan.due - timebase_now() : INT64_MAX);
-}
-
-int manager_ask(struct manager *manager, struct member *member, enum schedule_action action,
-                bool force, enum manager_event_kind *kind, char **text) {
-    struct identity *identity = &member->identity;
-    int64_t now = timebase_now();
-    char when[CLOCK_TEXT_MAX];
-    *kind = MANAGER_STARTED;
-    if (action != SCHEDULE_ENROLL && !identity->have_facts && !identity->store_unfit)
-        return -ENOENT;
-    if (identity->working)
-        return action == SCHEDULE_ROLLBACK ? -EBUSY : 0;
-    if (action == SCHEDULE_ROLLBACK) {
-        member_start(member, action);
-        return 0;
-    }
-    member_replan(member);
-    if (!force && member->plan.action == SCHEDULE_POLL && member->plan.due > now) {
-        *kind = MANAGER_NOT_DUE;
-        *text = text_format("the CA has not decided yet and wants to be asked again at %s",
-                            clock_text(member->plan.due, when));
-        return 0;
-    }
-    if (!force && member->plan.action == SCHEDULE_RENEW && member->plan.due > now &&
-        identity->attempts.failures == 0) {
-        *kind = MANAGER_NOT_DUE;
-        *text = text_format("renewal is due at %s (%s)", clock_text(member->plan.due, when),
-                            member->plan.why);
-        return 0;
-    }
-    identity->asked = true;
-    member->wants_enroll = action == SCHEDULE_ENROLL && force;
-    member->wants_another = force;
-    member_replan(member);
-    manager_schedule(manager);
-    return 0;
 }
 
 /* --- life --- */

@@ -76,7 +76,8 @@ const struct schedule_plan *member_plan(const struct member *member);
 /*
  * Somebody wants an identity enrolled or renewed now. MANAGER_STARTED: an attempt begins or runs
  * already; MANAGER_NOT_DUE: there is nothing to do unless `force`, text says why. -ENOENT: a
- * renewal or a rollback without a certificate. -EBUSY: a rollback while an attempt runs.
+ * renewal or a rollback without a certificate. -EBUSY: a rollback or a rekey while an attempt
+ * runs.
  */
 int manager_ask(struct manager *manager, struct member *member, enum schedule_action action,
                 bool force, enum manager_event_kind *kind, char **text);
@@ -85,3 +86,12 @@ int manager_ask(struct manager *manager, struct member *member, enum schedule_ac
  * or NULL. What is about an older one is not of interest any more. */
 void manager_deployed(struct manager *manager, struct member *member, int64_t generation,
                       const char *text);
+/* A renewal now, with another key whatever the configuration says. As manager_ask(); the wish
+ * outlives failures, and ends with the daemon or with a certificate for another key. */
+int manager_rekey(struct manager *manager, struct member *member, enum manager_event_kind *kind,
+                  char **text);
+
+/* From now on nothing is done for it by itself, or again; what is asked for is done once all the
+ * same. It is on disk when this returns 0. */
+int manager_pause(struct manager *manager, struct member *member, bool pause,
+                  struct estc_error *err);

@@ -14,6 +14,7 @@ struct member {
     struct identity identity;
     struct schedule_plan plan; /* as of the last change */
     bool wants_enroll;         /* asked for /sen although a renewal would do */
+    bool wants_rekey;          /* a renewal with another key, until there is one */
     bool wants_another;        /* and for a certificate that is not there yet */
 
     /* while a worker runs */
@@ -68,6 +69,9 @@ void member_load(struct member *member);
 void member_load_birth(struct member *member);
 /* The same for its trust anchors, which change without a certificate. */
 void member_load_trust(struct member *member);
+
+/* manager_ask.c: says that a certificate comes to its end and is not renewed. */
+void member_warn_paused(struct member *member);
 
 /* manager_clock.c */
 int manager_clock_new(struct manager *manager, struct estc_error *err);

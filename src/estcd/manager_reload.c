@@ -27,7 +27,7 @@ static struct member **match_members(struct manager *manager, const struct confi
  * own folder is not in it; there the waiting goes on. */
 static void take_config(struct member *m, const struct config_identity *config) {
     m->identity.config = config;
-    if (m->identity.working || m->identity.store_unfit ||
+    if (m->identity.working || m->identity.store_unfit || m->identity.attempts.paused_since != 0 ||
         m->identity.attempts.last_result != ESTC_E_CREDENTIAL)
         return;
     m->identity.asked = true;

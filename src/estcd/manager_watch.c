@@ -65,7 +65,7 @@ static int on_change(sd_event_source *source, const struct inotify_event *event,
         if (!member->identity.store_unfit)
             member_unwatch(member);
     } else {
-        member->identity.asked = true;
+        member->identity.asked = member->identity.attempts.paused_since == 0;
     }
     member_replan(member);
     manager_schedule(member->manager);

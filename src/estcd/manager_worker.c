@@ -18,6 +18,7 @@
 #include "catalog.h"
 #include "common/journal.h"
 #include "manager_internal.h"
+#include "store_history.h"
 #include "timebase.h"
 
 /* An attempt has one for each step and a result; somebody who has much more to say is not our own
@@ -114,6 +115,24 @@ static void refuse_rollback(struct member *member, const char *text) {
     tell(member, MANAGER_FAILED, NULL, text);
 }
 
+/* For people; nothing depends on it. */
+static void write_history(const struct member *member) {
+    const struct identity *identity = &member->identity;
+    const struct store_attempts *attempts = &identity->attempts;
+    const struct store_result result = {
+        .time = attempts->last_attempt,
+        .action = schedule_action_names[member->action],
+        .code = attempts->last_result,
+        .text = attempts->last_error,
+        .serial = attempts->last_result == 0 ? identity->facts.serial : NULL,
+        .not_after = identity->facts.not_after,
+    };
+    struct estc_error err = {0};
+    if (store_add_history(member->manager->config->state_directory, identity->config->id, &result,
+                          &err))
+        journal_debug("%s: the history cannot be written: %s", identity->config->id, err.text);
+}
+
 static void apply(struct member *member, const struct attempt_result *result) {
     if (member->action == SCHEDULE_ROLLBACK && result->code) {
         refuse_rollback(member, result->text);
@@ -134,7 +153,10 @@ static void apply(struct member *member, const struct attempt_result *result) {
                             &identity->attempts, &err))
         catalog_log(CATALOG_UNRECORDED, identity->config->id, NULL,
                     "%s: the attempt cannot be recorded: %s", identity->config->id, err.text);
+    write_history(member);
     member->wants_another = false;
+    if (kind == MANAGER_ISSUED && member->action != SCHEDULE_ROLLBACK)
+        member->wants_rekey = false;
     member_unwatch(member);
     if (kind == MANAGER_CONFIG || identity->store_unfit)
         member_watch(member);
@@ -332,6 +354,7 @@ void member_start(struct member *member, enum schedule_action action) {
         .config = member->manager->config,
         .identity = identity->config,
         .action = action,
+        .rekey = member->wants_rekey,
         .anew = member->wants_another,
         .timeout = schedule_attempt_limit(identity->config->attempt_timeout, left),
     };

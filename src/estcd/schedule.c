@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "common/conf.h"
 
@@ -268,6 +269,20 @@ static void plan_spread(const struct schedule_input *in, int64_t now, struct sch
     explain(out, "%.90s; %s after the start, spread over machines", before.why, text ? text : "?");
 }
 
+int64_t schedule_latest(int64_t not_before, int64_t not_after) {
+    return add(not_before, share(subtract(not_after, not_before), RENEW_LATEST));
+}
+
+static void plan_pause(const struct schedule_input *in, struct schedule_plan *out) {
+    int64_t latest = schedule_latest(in->not_before, in->not_after);
+    out->jitter = 0;
+    out->due = !in->have_certificate           ? CLOCK_LAST
+               : in->warned_at < latest        ? latest
+               : in->warned_at < in->not_after ? in->not_after
+                                               : CLOCK_LAST;
+    explain(out, "paused: nothing is done until it is resumed");
+}
+
 void schedule_plan(const struct schedule_input *in, int64_t now, struct schedule_plan *out) {
     plan_calm(in, now, out);
     if (in->pending_until != 0)
@@ -281,6 +296,8 @@ void schedule_plan(const struct schedule_input *in, int64_t now, struct schedule
         out->due = now;
         explain(out, "the last attempt lies in the future: the clock was set back");
     }
+    if (in->paused)
+        plan_pause(in, out);
     if (in->asked) {
         out->due = now;
         out->jitter = 0;

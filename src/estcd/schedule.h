@@ -41,6 +41,8 @@ struct schedule_input {
     int64_t nudged_at;     /* a link came up or the clock was set since the last attempt began; 0 */
     int64_t started;       /* when all of this began to be watched; 0: does not matter */
     int64_t spread;        /* seconds over which machines that start together spread; 0: none */
+    bool paused;           /* nothing is to be done but what is asked for */
+    int64_t warned_at;     /* it has been warned of what that leads to; 0: not yet */
 };
 
 struct schedule_plan {
@@ -68,9 +70,13 @@ struct schedule_plan {
  * A nudge ends the wait after a failure that a link or the clock may have been the cause of, but
  * not before a minute is over. What was overdue when it started waits for a part of `spread`, or of
  * a thousandth of the lifetime where that is longer, an hour at most and never more than a
- * twentieth of the life that is left.
+ * twentieth of the life that is left. While
+ * paused, what is due is a warning: at the latest safe point, at the end, and then no more.
  */
 void schedule_plan(const struct schedule_input *in, int64_t now, struct schedule_plan *out);
+
+/* The latest safe point: what is not renewed by then may expire. */
+int64_t schedule_latest(int64_t not_before, int64_t not_after);
 
 /* The wait after so many failures with `remaining` seconds of life left (0: none), before jitter.
  */

@@ -292,6 +292,7 @@ int store_load_attempts(const char *state_directory, const char *id, struct stor
         .pending_until = bounded(json, "pending_until", 0, CLOCK_LAST),
         .pending_since = bounded(json, "pending_since", 0, CLOCK_LAST),
         .rolled_back = bounded(json, "rolled_back", 0, GENERATION_MAX),
+        .paused_since = bounded(json, "paused_since", 0, CLOCK_LAST),
     };
     return 0;
 }
@@ -304,7 +305,9 @@ int store_save_attempts(const char *state_directory, const char *id,
         "pending_until", (json_int_t)attempts->pending_until, "pending_since",
         (json_int_t)attempts->pending_since, "rolled_back", (json_int_t)attempts->rolled_back,
         "last_error", attempts->last_error, "last_action", attempts->last_action);
-    if (!json)
+    if (!json || (attempts->paused_since != 0 &&
+                  json_object_set_new(json, "paused_since",
+                                      json_integer((json_int_t)attempts->paused_since)) < 0))
         return out_of_memory(err);
     _cleanup(fs_closep) int dirfd = store_open_identity(state_directory, id, true, err);
     if (dirfd < 0)

@@ -16,6 +16,7 @@
  *   STATE/identities/ID/attempts.json     the manager's: failures in a row, last result, back-off
  *   STATE/identities/ID/deploy.json       the manager's: what became of installing it elsewhere
  *   STATE/spool/deploy/ID                 empty: ID waits for estcd-deploy, which takes it away
+ *   STATE/identities/ID/history.json      the manager's: how the last attempts ended
  *
  * A generation is written under a temporary name, synced, renamed to its number, and only then
  * pointed at, by `candidate` first. Renaming that to `current` switches key and certificate
@@ -73,6 +74,7 @@ struct store_attempts {
     int64_t pending_until; /* when the CA wants to be asked again; 0: nothing pending */
     int64_t pending_since; /* when it first said so; 0: not known */
     int64_t rolled_back;   /* the generation that somebody went back to; 0: none */
+    int64_t paused_since;  /* somebody wants nothing to be done; 0: not so */
 };
 /* Absent or unreadable: zeroes, which is safe. */
 int store_load_attempts(const char *state_directory, const char *id, struct store_attempts *out);

@@ -71,5 +71,68 @@ class Glance(harness.ClassSite):
         self.assertEqual(self.shared.show("gw")["certificate"]["serial"], serial)
 
 
+class Wishes(harness.TestCase):
+    def start(self, **settings):
+        site = self.site()
+        site.init_registrar("--device", "gateway-1")
+        site.start_registrar()
+        site.write_config([site.identity("gw", **settings)])
+        site.start_daemon()
+        site.wait_state("gw", "valid")
+        return site
+
+    def test_rekey_makes_a_key_where_renewals_keep_it(self):
+        site = self.start(rekey=False)
+        key = (site.current("gw") / "key.pem").read_bytes()
+        self.assertEqual(site.estc("renew", "gw", "--force").status, harness.DONE)
+        self.assertEqual((site.current("gw") / "key.pem").read_bytes(), key)
+        done = site.estc("rekey", "gw")
+        self.assertEqual(done.status, harness.DONE, done)
+        rekeyed = (site.current("gw") / "key.pem").read_bytes()
+        self.assertNotEqual(rekeyed, key)
+        site.assert_consistent("gw")
+        # It was one wish, not another configuration.
+        self.assertEqual(site.estc("renew", "gw", "--force").status, harness.DONE)
+        self.assertEqual((site.current("gw") / "key.pem").read_bytes(), rekeyed)
+        results = site.estc("history", "gw", "--json").json()
+        self.assertEqual([(r["action"], r["result"]) for r in results],
+                         [("enroll", "ok")] + [("renew", "ok")] * 3)
+        self.assertEqual(results[-1]["serial"], site.show("gw")["certificate"]["serial"])
+        table = site.estc("history", "gw").out.splitlines()
+        self.assertRegex(table[0], r"^TIME +ACTION +RESULT +WHAT$")
+        self.assertEqual(len(table), 5)
+
+    def test_a_pause_outlives_the_daemon_and_ends_when_somebody_says_so(self):
+        site = self.start()
+        done = site.estc("pause", "gw")
+        self.assertEqual(done.status, harness.DONE, done)
+        shown = site.show("gw")
+        self.assertEqual((shown["state"], shown["exit_code"]), ("paused", 0))
+        site.daemon.stop()
+        # What would be due at once, if it were not paused.
+        site.write_config([site.identity("gw", key_type="p384")])
+        site.start_daemon()
+        self.assertEqual(site.show("gw")["state"], "paused")
+        self.assertRegex(site.estc("list").out, r"(?m)^gw +paused .* paused +ok")
+        self.assertIn("paused", site.estc("renew", "gw").err)
+        self.assertEqual(site.show("gw")["certificate"]["generation"], 1)
+        done = site.estc("resume", "gw", "--json")
+        self.assertEqual(done.status, harness.DONE, done)
+        self.assertNotIn("paused_since", done.json()[0])
+        harness.wait_for(lambda: site.show("gw")["certificate"]["generation"] == 2,
+                         "what was due to be done")
+        done = site.estc("wait", "gw", "--timeout", "20s")
+        self.assertEqual(done.status, harness.DONE, done)
+
+    def test_wait_ends_with_the_state_or_with_patience(self):
+        site = self.start()
+        done = site.estc("wait", "gw", "--for", "paused", "--timeout", "1s")
+        self.assertEqual(done.status, harness.WORKING, done)
+        self.assertIn("gw: still valid", done.err)
+        self.assertEqual(site.estc("wait", "nobody").status, harness.FAILED)
+        self.assertEqual(site.estc("wait", "gw", "--for", "perfect").status, harness.BAD_USAGE)
+        self.assertEqual(site.estc("wait", "gw", "--json").json()[0]["state"], "valid")
+
+
 if __name__ == "__main__":
     harness.main()

@@ -13,6 +13,7 @@
 #include <estc/key.h>
 
 #include "base/cleanup_ossl.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "common/exitcode.h"
 #include "estcd/identity.h"
@@ -54,6 +55,20 @@ static void state_and_exit_code(void **state) {
         {{FAILED(ESTC_E_MISMATCH)}, IDENTITY_FAILING, EXIT_FAILED},
         {{FAILED(-ENOSPC)}, IDENTITY_FAILING, EXIT_FAILED},
         {{ALIVE, FAILED(ESTC_E_UNREACHABLE)}, IDENTITY_FAILING, EXIT_UNREACHABLE},
+        /* Paused: as it should be until a renewal would have to come. */
+        {{.have_facts = true,
+          .facts = {.not_before = NOW - 94, .not_after = NOW + 6},
+          .attempts = {.paused_since = NOW - 5}},
+         IDENTITY_PAUSED,
+         EXIT_DONE},
+        {{.have_facts = true,
+          .facts = {.not_before = NOW - 95, .not_after = NOW + 5},
+          .attempts = {.paused_since = NOW - 5}},
+         IDENTITY_PAUSED,
+         EXIT_FAILED},
+        {{EXPIRED, .attempts = {.paused_since = 1, .failures = 1}}, IDENTITY_PAUSED, EXIT_FAILED},
+        {{.attempts = {.paused_since = 1}}, IDENTITY_PAUSED, EXIT_FAILED},
+        {{.working = true, .attempts = {.paused_since = 1}}, IDENTITY_WORKING, EXIT_WORKING},
         {{.store_unfit = true}, IDENTITY_CONFIG, EXIT_BAD_CONFIG},
         {{.store_unfit = true, .working = true}, IDENTITY_WORKING, EXIT_WORKING},
         /* A success puts an end to what was before, whatever the result says. */
@@ -240,6 +255,44 @@ static void n04_its_files_are_looked_at(void **state) {
     free(files.trust);
 }
 
+/* What is due while it is paused are two warnings; only what is asked for is done. */
+static void a_pause_warns_and_does_nothing(void **state) {
+    (void)state;
+    static char id[] = "gw", own[] = "d", sha256[] = "ab";
+    const struct config_identity paused = {.id = id, .renew_at = 500, .request_digest = own};
+    struct identity identity = {
+        .config = &paused,
+        .have_facts = true,
+        .facts = {.not_before = NOW,
+                  .not_after = NOW + 1000,
+                  .sha256 = sha256,
+                  .request_digest = own},
+        .attempts = {.paused_since = NOW, .failures = 3, .last_attempt = NOW},
+    };
+    const struct {
+        int64_t now, warned_at, due;
+    } rows[] = {
+        {NOW + 1, 0, NOW + 950},
+        {NOW + 949, 0, NOW + 950},
+        {NOW + 950, NOW + 950, NOW + 1000},
+        {NOW + 1001, NOW + 1001, CLOCK_LAST},
+        {NOW + 5000, 0, NOW + 950}, /* after a start: at once */
+    };
+    struct schedule_plan plan;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        identity.warned_at = rows[i].warned_at;
+        identity_plan(&identity, "m", rows[i].now, &plan);
+        assert_int_equal(plan.due, rows[i].due);
+        assert_non_null(strstr(plan.why, "paused"));
+    }
+    identity.asked = true;
+    identity_plan(&identity, "m", NOW + 1, &plan);
+    assert_int_equal(plan.due, NOW + 1);
+    const struct identity none = {.config = &paused, .attempts = {.paused_since = NOW}};
+    identity_plan(&none, "m", NOW + 1, &plan);
+    assert_int_equal(plan.due, CLOCK_LAST);
+}
+
 static void renewal_is_needed_whatever_has_failed(void **state) {
     (void)state;
     static char id[] = "gw", own[] = "d", sha256[] = "ab";
@@ -304,6 +357,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(state_and_exit_code),
         cmocka_unit_test(copies_of_one_image_do_not_start_together),
+        cmocka_unit_test(a_pause_warns_and_does_nothing),
         cmocka_unit_test(renewal_is_needed_whatever_has_failed),
         cmocka_unit_test(every_state_has_a_label_of_its_own),
         cmocka_unit_test(a_certificate_expires_with_its_last_second),
