@@ -25,6 +25,7 @@ class Crash(unittest.TestCase):
         self.assertEqual(status, 0, said.getvalue())
         for line in said.getvalue().splitlines():
             print("#", line)
+        self.assertRegex(said.getvalue(), r"(?m)^(\d+) kinds of fsync and rename, \1 of them missed$")
         self.assertRegex(said.getvalue(), r"(?m)^[1-9]\d+ points, \d+ consistent$")
 
 

@@ -9,8 +9,9 @@
  *   tracer FOLDER LOG kill  N -        PROGRAM [ARGUMENT]...   all end instead of call N
  *   tracer FOLDER LOG fail  N ERRNO    PROGRAM [ARGUMENT]...   call N fails, and all goes on
  *
- * LOG gets one line a call: its number, the name, the path. Ends with 99 when it has killed, with
- * the program's own status otherwise. SIGTERM is passed on to the program.
+ * LOG gets one line a call: its number, the name, the path, and where a rename leads or a link
+ * points. Messages that leave a process stand there as number 0. Ends with 99 when it has killed,
+ * with the program's own status otherwise. SIGTERM is passed on to the program.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,16 +39,17 @@ static const struct call {
     long number;
     const char *name;
     int fd, path, flags;
+    int other; /* another path, which begins where the first does */
 } calls[] = {
     {SYS_openat, "openat", 0, 1, 2},
     {SYS_open, "open", NONE, 0, 1},
     {SYS_creat, "creat", NONE, 0, NONE},
     {SYS_mkdirat, "mkdirat", 0, 1, NONE},
     {SYS_mkdir, "mkdir", NONE, 0, NONE},
-    {SYS_renameat2, "renameat2", 0, 1, NONE},
-    {SYS_renameat, "renameat", 0, 1, NONE},
+    {SYS_renameat2, "renameat2", 0, 1, NONE, 3},
+    {SYS_renameat, "renameat", 0, 1, NONE, 3},
     {SYS_rename, "rename", NONE, 0, NONE},
-    {SYS_symlinkat, "symlinkat", 1, 2, NONE},
+    {SYS_symlinkat, "symlinkat", 1, 2, NONE, NONE},
     {SYS_symlink, "symlink", NONE, 1, NONE},
     {SYS_linkat, "linkat", 2, 3, NONE},
     {SYS_link, "link", NONE, 1, NONE},
@@ -151,6 +153,8 @@ struct order {
 
 /* At the entry of a call: true when it is the one. */
 static bool is_its_turn(struct order *order, pid_t pid, const struct user_regs_struct *regs) {
+    if (regs->orig_rax == SYS_sendto || regs->orig_rax == SYS_sendmsg)
+        fputs("0 send -\n", order->log);
     for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
         if (calls[i].number != (long)regs->orig_rax)
             continue;
@@ -161,7 +165,12 @@ static bool is_its_turn(struct order *order, pid_t pid, const struct user_regs_s
         size_t len = strlen(order->folder);
         if (strncmp(path, order->folder, len) != 0 || (path[len] && path[len] != '/'))
             return false;
-        fprintf(order->log, "%ld %s %s\n", ++order->seen, calls[i].name, path);
+        char other[PATH_MAX] = "";
+        if (calls[i].other)
+            read_text(pid, argument(regs, calls[i].other == NONE ? 0 : calls[i].other), other,
+                      sizeof(other));
+        fprintf(order->log, "%ld %s %s%s%s\n", ++order->seen, calls[i].name, path,
+                *other ? " " : "", other);
         fflush(order->log);
         return order->seen == order->at;
     }
@@ -172,9 +181,14 @@ static _Noreturn void kill_all(void) {
     for (int i = 0; i < TRACEES; i++)
         if (tracees[i].pid)
             kill(tracees[i].pid, SIGKILL);
-    while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
-        ;
-    exit(KILLED);
+    for (;;) {
+        int status;
+        pid_t pid = waitpid(-1, &status, __WALL);
+        if (pid < 0 && errno != EINTR)
+            exit(KILLED);
+        if (pid > 0 && WIFSTOPPED(status)) /* the last stop before its end */
+            ptrace(PTRACE_CONT, pid, NULL, NULL);
+    }
 }
 
 static void on_call(struct order *order, int at) {
@@ -226,8 +240,15 @@ static int trace(struct order *order, pid_t main_pid) {
         int at = find(pid);
         if (!WIFSTOPPED(status)) {
             tracees[at].pid = 0;
-            if (pid == main_pid)
+            if (pid == main_pid) /* which is our own child as well */
                 ending = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+            continue;
+        }
+        /* Let go of who is about to end: while a tracer has not waited for it, its parent is woken
+         * for a child that it cannot wait for yet, and sd-event does not look again. */
+        if (status >> 8 == (SIGTRAP | PTRACE_EVENT_EXIT << 8)) {
+            tracees[at].pid = 0;
+            ptrace(PTRACE_DETACH, pid, NULL, NULL);
             continue;
         }
         int number = on_stop(order, at, status);
@@ -261,7 +282,7 @@ int main(int argc, char **argv) {
     int status;
     waitpid(pid, &status, WUNTRACED);
     const long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
-                         PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL;
+                         PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXIT | PTRACE_O_EXITKILL;
     if (ptrace(PTRACE_SEIZE, pid, NULL, (void *)options) < 0) {
         perror("tracer");
         kill(pid, SIGKILL);
