@@ -67,7 +67,7 @@ def since(begun):
 
 def write_config(identities, **settings):
     """estcd.conf with these identities: {id: settings}."""
-    top = {"log_level": "debug", **settings}
+    top = {"log_level": "debug", "start_spread": "0s", **settings}
     listed = [
         {"id": name, "url": "coaps://localhost", "trust": "/etc/estcd/trust.pem",
          "subject": f"CN=gateway-1-{name}",
