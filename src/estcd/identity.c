@@ -150,6 +150,7 @@ void identity_plan(const struct identity *identity, const char *machine, int64_t
         .rolled_back = identity->attempts.rolled_back != 0 && identity->have_facts &&
                        identity->attempts.rolled_back == facts->generation,
         .asked = identity->asked,
+        .unsure_since = identity->unsure_since,
         .failures = identity->attempts.failures,
         .last_attempt = identity->attempts.last_attempt,
         .last_result = identity->attempts.last_result,

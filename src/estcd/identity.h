@@ -42,6 +42,7 @@ struct identity {
     char *birth;      /* fingerprint of the birth certificate, without another one; or NULL */
     int64_t nudged_at, started, spread; /* see schedule_input */
     int64_t warned_at;                  /* while it is paused: that nothing renews it; 0: not yet */
+    int64_t unsure_since;               /* see schedule.h */
 };
 
 enum identity_state identity_state(const struct identity *identity, int64_t now);

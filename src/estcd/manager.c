@@ -75,6 +75,7 @@ void manager_tell(struct manager *manager, const struct manager_event *event) {
 void member_replan(struct member *member) {
     member->identity.started = member->manager->started_at;
     member->identity.spread = member->manager->config->start_spread;
+    member->identity.unsure_since = member->renewed ? 0 : timebase_unsure_since();
     identity_plan(&member->identity, member->manager->machine, timebase_now(), &member->plan);
 }
 
@@ -330,6 +331,7 @@ int manager_new(sd_event *event, const char *config_path, struct config *config,
 void manager_start(struct manager *manager) {
     manager->started = true;
     manager->started_at = timebase_now();
+    timebase_begin();
     for (size_t i = 0; i < manager->n_members; i++)
         member_replan(manager->members[i]);
     manager_schedule(manager);

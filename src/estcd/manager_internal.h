@@ -22,6 +22,7 @@ struct member {
     int fd;
     unsigned n_messages;
     bool restart;    /* it was ended because the clock was set, and begins again */
+    bool renewed;    /* what is in force came since this process began: its age is known */
     bool restarted;  /* this attempt has begun again once; a clock that is set all the time must not
                         keep it from coming to an end */
     int64_t ends_by; /* clock_boot_ms() */

@@ -144,6 +144,7 @@ static void apply(struct member *member, const struct attempt_result *result) {
     if (kind == MANAGER_ISSUED) {
         identity->store_unfit = false;
         member_load(member);
+        member->renewed = member->action != SCHEDULE_ROLLBACK;
         identity->attempts.rolled_back =
             member->action == SCHEDULE_ROLLBACK ? identity->facts.generation : 0;
     }

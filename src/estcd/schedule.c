@@ -283,12 +283,38 @@ static void plan_pause(const struct schedule_input *in, struct schedule_plan *ou
     explain(out, "paused: nothing is done until it is resumed");
 }
 
+/* A certificate from before the daemon began, without a clock that tells how long ago that was, may
+ * have little life left, or none. A new one brings the time of day with it, to within minutes. */
+static void plan_unsure(const struct schedule_input *in, struct schedule_plan *out) {
+    if (in->unsure_since == 0 || out->action != SCHEDULE_RENEW)
+        return;
+    int64_t life = subtract(in->not_after, in->not_before);
+    int64_t due = add(in->unsure_since, least(life / JITTER_SHARE, DAY));
+    if (due >= out->due)
+        return;
+    out->due = due;
+    out->jitter = 0;
+    explain(out, "the clock is wrong since the start: the certificate may be older than it seems");
+}
+
+/* The server's clock is the better one: what it will not have may have expired. But there are other
+ * reasons to be refused, so this is every other try. */
+static void plan_unsure_retry(const struct schedule_input *in, struct schedule_plan *out) {
+    if (in->unsure_since == 0 || out->action != SCHEDULE_RENEW ||
+        in->last_result != ESTC_E_REJECTED || in->failures % 2 == 0)
+        return;
+    out->action = SCHEDULE_ENROLL;
+    explain(out, "refused, and by our clock one cannot tell whether the certificate has expired");
+}
+
 void schedule_plan(const struct schedule_input *in, int64_t now, struct schedule_plan *out) {
     plan_calm(in, now, out);
+    plan_unsure(in, out);
     if (in->pending_until != 0)
         plan_poll(in, out);
     if (in->failures > 0)
         plan_retry(in, out);
+    plan_unsure_retry(in, out);
     plan_spread(in, now, out);
     /* An attempt that lies in the future is a clock that was set back: what waits for it would
      * wait for ever. One attempt now puts last_attempt right. */

@@ -32,6 +32,9 @@ struct schedule_input {
     bool request_changed;  /* the configuration asks for something else than was issued ... */
     bool names_only;       /* ... namely for other names, which a renewal can ask for */
     bool rolled_back;      /* somebody wants this certificate, not its successor */
+    int64_t unsure_since;  /* the believed time when the daemon began without a clock to trust, and
+                              how  long before that it ended, nobody knows; 0: the clock is good, or
+                              the  certificate came since */
     bool asked;            /* somebody asked for it now */
     unsigned failures;     /* attempts failed in a row */
     int64_t last_attempt;  /* end of the last attempt; 0: never */
@@ -66,6 +69,10 @@ struct schedule_plan {
  * later than a week after the last time, and not before a hundredth of the time that it has been
  * considering it for has passed, 5 seconds at the least and an hour at the most: whatever Max-Age
  * it sends, a month sees some 1400 polls. An expired certificate means SCHEDULE_ENROLL.
+ *
+ * Where the clock is not good, a certificate from before the daemon began may be older than it
+ * seems: it is renewed after a twentieth of its life and a day at the most, and when the server
+ * will not have it, every other try goes by the birth certificate.
  *
  * A nudge ends the wait after a failure that a link or the clock may have been the cause of, but
  * not before a minute is over. What was overdue when it started waits for a part of `spread`, or of

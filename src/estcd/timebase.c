@@ -25,6 +25,7 @@ static struct {
     int64_t moment;   /* what was borne witness to */
     int64_t heard_at; /* boot time, milliseconds; 0: nobody has asked yet */
     enum timebase_witness witness;
+    int64_t begun_with, begun_at; /* the moment known then, and the floor */
 } base = {.moment = ESTC_SOURCE_DATE, .witness = TIMEBASE_SOURCE};
 
 /* How long the machine was up before this program ran proves nothing about the program's date. */
@@ -58,6 +59,15 @@ int64_t timebase_now(void) {
 
 bool timebase_trusted(void) {
     return clock_real() >= timebase_floor() - SLACK;
+}
+
+void timebase_begin(void) {
+    base.begun_at = timebase_floor();
+    base.begun_with = base.moment;
+}
+
+int64_t timebase_unsure_since(void) {
+    return timebase_trusted() || base.moment != base.begun_with ? 0 : base.begun_at;
 }
 
 int64_t timebase_for_dates(void) {

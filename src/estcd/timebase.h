@@ -31,6 +31,13 @@ int64_t timebase_now(void);   /* the believed time, seconds since 1970 */
 int64_t timebase_floor(void); /* as it has grown until now */
 enum timebase_witness timebase_witness(void);
 
+/* The process has heard all that it keeps, and goes by it from here. */
+void timebase_begin(void);
+
+/* How old what it keeps was then, nobody knows whose clock is not to be trusted. The believed time
+ * at the beginning, as long as that is so and nothing else was heard; 0: it is known. */
+int64_t timebase_unsure_since(void);
+
 /* Whether the system clock is not below the floor, by five minutes or more. */
 bool timebase_trusted(void);
 

@@ -401,6 +401,60 @@ static void asking_makes_it_due(void **state) {
 }
 
 /* A clock that was wrong, or was set, must neither stop an identity nor make it run. */
+#define UNSURE(ago) .unsure_since = NOW - (ago)
+static void without_a_clock_a_certificate_may_be_older_than_it_seems(void **state) {
+    (void)state;
+    static const struct row rows[] = {
+        {"a twentieth of its life after the start",
+         {ALIVE(HOUR, 40 * HOUR), UNSURE(HOUR)},
+         SCHEDULE_RENEW,
+         HOUR,
+         HOUR,
+         "older than it seems"},
+        {"a day at the most", {ALIVE(WEEK, YEAR), UNSURE(0)}, SCHEDULE_RENEW, DAY, DAY, NULL},
+        {"never later than otherwise",
+         {ALIVE(70 * DAY, 90 * DAY), UNSURE(0)},
+         SCHEDULE_RENEW,
+         -YEAR,
+         -1,
+         "two thirds"},
+        {"what has expired in any case",
+         {ALIVE(50 * HOUR, 40 * HOUR), UNSURE(HOUR)},
+         SCHEDULE_ENROLL,
+         0,
+         0,
+         "has expired"},
+        {"no answer says nothing of it",
+         {ALIVE(HOUR, 40 * HOUR), UNSURE(3 * HOUR), FAILED(1, 0)},
+         SCHEDULE_RENEW,
+         30,
+         36,
+         NULL},
+        {"refused",
+         {ALIVE(HOUR, 40 * HOUR), UNSURE(3 * HOUR), .failures = 1, .last_attempt = NOW,
+          .last_result = ESTC_E_REJECTED},
+         SCHEDULE_ENROLL,
+         30,
+         36,
+         "cannot tell whether"},
+        {"refused again, for another reason perhaps",
+         {ALIVE(HOUR, 40 * HOUR), UNSURE(3 * HOUR), .failures = 2, .last_attempt = NOW,
+          .last_result = ESTC_E_REJECTED},
+         SCHEDULE_RENEW,
+         60,
+         72,
+         NULL},
+        {"refused, with a clock",
+         {ALIVE(30 * HOUR, 40 * HOUR), .failures = 1, .last_attempt = NOW,
+          .last_result = ESTC_E_REJECTED},
+         SCHEDULE_RENEW,
+         30,
+         36,
+         NULL},
+    };
+    CHECK_ROWS(rows);
+}
+
 static void wrong_clocks(void **state) {
     (void)state;
     static const struct row rows[] = {
@@ -703,6 +757,7 @@ int main(void) {
         cmocka_unit_test(d04_d07_the_ca_decides_when_it_is_asked_again),
         cmocka_unit_test(unfit_files_are_looked_at_again),
         cmocka_unit_test(asking_makes_it_due),
+        cmocka_unit_test(without_a_clock_a_certificate_may_be_older_than_it_seems),
         cmocka_unit_test(wrong_clocks),
         cmocka_unit_test(a_backdated_certificate_makes_no_loop),
         cmocka_unit_test(backoff_by_itself),

@@ -40,6 +40,7 @@ static int begin(void **state) {
     base.moment = source;
     base.heard_at = 0;
     base.witness = TIMEBASE_SOURCE;
+    base.begun_with = base.begun_at = 0;
     boot_ms = 1000000;
     return 0;
 }
@@ -165,6 +166,26 @@ static void it_says_what_is_assumed(void **state) {
 }
 
 /* A process that is forked knows what its parent knew, and tells it nothing. */
+static void what_was_kept_is_of_unknown_age_until_something_is_heard(void **state) {
+    (void)state;
+    real = 5;
+    timebase_hear(source + 10 * DAY, TIMEBASE_CERTIFICATE);
+    timebase_begin();
+    pass(DAY);
+    assert_int_equal(timebase_unsure_since(), source + 10 * DAY);
+    timebase_hear(source + 12 * DAY, TIMEBASE_CERTIFICATE);
+    assert_int_equal(timebase_unsure_since(), 0);
+}
+
+static void with_a_clock_to_trust_nothing_is_unsure(void **state) {
+    (void)state;
+    real = source + DAY;
+    timebase_begin();
+    assert_int_equal(timebase_unsure_since(), 0);
+    real = 5; /* and when it breaks, what was heard before counts as long as nothing else is */
+    assert_int_equal(timebase_unsure_since(), source);
+}
+
 static void a_child_inherits(void **state) {
     (void)state;
     real = 5;
@@ -191,6 +212,8 @@ int main(void) {
         cmocka_unit_test_setup(a_little_behind_is_no_wrong_clock, begin),
         cmocka_unit_test_setup(a_clock_that_is_set_is_believed, begin),
         cmocka_unit_test_setup(it_says_what_is_assumed, begin),
+        cmocka_unit_test_setup(what_was_kept_is_of_unknown_age_until_something_is_heard, begin),
+        cmocka_unit_test_setup(with_a_clock_to_trust_nothing_is_unsure, begin),
         cmocka_unit_test_setup(a_child_inherits, begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
