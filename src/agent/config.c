@@ -70,6 +70,7 @@ static int inherit(struct config_identity *i, const struct config_identity *d) {
         inherit_texts(&i->obey, d->obey))
         return -ENOMEM;
     inherit_number(&i->renew_at, d->renew_at);
+    inherit_number(&i->alert_at, d->alert_at);
     inherit_number(&i->attempt_timeout, d->attempt_timeout);
     inherit_number(&i->pending_timeout, d->pending_timeout);
     inherit_number(&i->block_size, d->block_size);

@@ -65,6 +65,7 @@ struct config_identity {
     unsigned obey_kinds;                 /* the same as WISHES_BIT()s */
     int rekey;                           /* enum conf_bool: a renewal brings a new key */
     int64_t renew_at;                    /* per mille of the issued lifetime, 100..950 */
+    int64_t alert_at;                    /* per mille of its life, 500..1000 */
     int64_t attempt_timeout;             /* seconds one attempt may take */
     int64_t pending_timeout;             /* seconds a CA may take to decide */
     int pop;                             /* enum config_pop */

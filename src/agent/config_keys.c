@@ -140,6 +140,13 @@ KEY_KEYS(identity_key_keys, INHERITED);
          .min = 100,                                                                   \
          .max = 950,                                                                   \
          .help = "share of the issued lifetime after which to renew"},                 \
+        {.name = "alert_at",                                                           \
+         .type = CONF_PERCENT,                                                         \
+         .offset = AT(alert_at),                                                       \
+         FALLBACK("85%"),                                                              \
+         .min = 500,                                                                   \
+         .max = 1000,                                                                  \
+         .help = "share of the lifetime without a renewal that is worth an alert"},    \
         {.name = "attempt_timeout",                                                    \
          .type = CONF_DURATION,                                                        \
          .offset = AT(attempt_timeout),                                                \

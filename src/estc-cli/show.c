@@ -119,8 +119,20 @@ static char *row_deploy(json_t *object, const char *member, int64_t now, bool *n
                                : text_format("%s, failed %s: %s", state, failures, why);
 }
 
+/* "warning: most of its life has passed without a renewal: ..." */
+static char *row_alert(json_t *object, const char *member, int64_t now, bool *none) {
+    (void)now;
+    *none = !has(object, member);
+    if (*none)
+        return NULL;
+    _cleanup(freep) char *level = view_text(object, member);
+    _cleanup(freep) char *why = view_text(object, "alert_why");
+    return level && why ? text_format("%s: %s", level, why) : NULL;
+}
+
 static const struct row identity_rows[] = {
     {"State", row_text, "state"},
+    {"Alert", row_alert, "alert"},
     {"Pending", row_since, "pending_since"},
     {"Paused", row_since, "paused_since"},
     {"Next", row_next, "next_why"},

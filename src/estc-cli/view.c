@@ -120,7 +120,8 @@ static char *list_id(json_t *identity, int64_t now) {
 
 static char *list_state(json_t *identity, int64_t now) {
     (void)now;
-    return view_text(identity, "state");
+    _cleanup(freep) char *state = view_text(identity, "state");
+    return state && member_string(identity, "alert") ? text_format("%s !", state) : TAKE(state);
 }
 
 static char *list_expires(json_t *identity, int64_t now) {
@@ -191,8 +192,9 @@ static bool needs_attention(json_t *identity) {
     const char *state = member_string(identity, "state");
     for (size_t i = 0; state && i < sizeof(states) / sizeof(states[0]); i++)
         if (strcmp(states[i].state, state) == 0)
-            return states[i].needs_attention || view_undeployed(identity);
-    return view_undeployed(identity);
+            return states[i].needs_attention || view_undeployed(identity) ||
+                   member_string(identity, "alert");
+    return view_undeployed(identity) || member_string(identity, "alert");
 }
 
 static int add_headings(struct table *table) {

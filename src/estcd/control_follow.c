@@ -62,6 +62,8 @@ static bool ends_attempt(enum manager_event_kind kind) {
     case MANAGER_STEP:
     case MANAGER_DEPLOYED:
     case MANAGER_UNDEPLOYED:
+    case MANAGER_ALERT:
+    case MANAGER_ALERT_CLEARED:
     case MANAGER_RELOADED:
     case MANAGER_RELOAD_FAILED:
     case MANAGER_EVENT_MAX_:

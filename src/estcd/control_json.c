@@ -7,6 +7,7 @@
 
 #include <estc/key.h>
 
+#include "alert.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
@@ -58,6 +59,8 @@ static const struct ctl_field deploy_fields[] = {
 static const struct ctl_field identity_fields[] = {
     {"id", CTL_STRING},
     {"state", CTL_STRING},
+    {"alert", CTL_STRING, .optional = true},
+    {"alert_why", CTL_STRING, .optional = true},
     {"url", CTL_STRING},
     {"label", CTL_STRING, .optional = true},
     {"subject", CTL_STRING},
@@ -191,12 +194,16 @@ static json_t *history(const struct member *member) {
 json_t *control_identity(const struct manager *manager, const struct member *member) {
     const struct identity *identity = member_identity(member);
     const struct config_identity *config = identity->config;
+    struct alert alert;
+    alert_decide(identity, timebase_now(), &alert);
+    bool quiet = alert.level == ALERT_NONE;
     _cleanup(freep) char *directory =
         store_path(manager_config(manager)->state_directory, config->id, "");
     _cleanup(json_freep) json_t *json =
-        json_pack("{s:s, s:s, s:s, s:s*, s:s, s:o, s:s, s:s}", "id", config->id, "state",
-                  identity_state_names[identity_state(identity, timebase_now())], "url",
-                  config->url, "label", config->label, "subject",
+        json_pack("{s:s, s:s, s:s*, s:s*, s:s, s:s*, s:s, s:o, s:s, s:s}", "id", config->id,
+                  "state", identity_state_names[identity_state(identity, timebase_now())], "alert",
+                  quiet ? NULL : alert_level_names[alert.level], "alert_why",
+                  quiet ? NULL : alert.why, "url", config->url, "label", config->label, "subject",
                   config->subject ? config->subject : "", "sans", texts(config->subject_alt_names),
                   "key_type", estc_key_type_name((enum estc_key_type)config->key_type), "directory",
                   directory ? directory : "");

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alert.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "common/exitcode.h"
@@ -96,7 +97,9 @@ int identity_exit_code(const struct identity *identity, int64_t now) {
 
 bool identity_needs_attention(const struct identity *identity, int64_t now) {
     int code = identity_exit_code(identity, now);
-    return code != EXIT_DONE && code != EXIT_WORKING;
+    struct alert alert;
+    alert_decide(identity, now, &alert);
+    return (code != EXIT_DONE && code != EXIT_WORKING) || alert.level != ALERT_NONE;
 }
 
 bool identity_needs_renewal(const struct identity *identity, int64_t now, int64_t within,

@@ -221,10 +221,12 @@ void manager_schedule(struct manager *manager) {
             break;
         member_act(next);
     }
+    int64_t wake = manager_alert_look(manager);
     notify_status(manager, next);
     /* Without a free place the end of a worker brings us back here. */
-    bool wait = next && manager->n_working < manager->config->max_attempts;
-    manager_sleep(manager, wait ? next->plan.due - timebase_now() : INT64_MAX);
+    if (next && manager->n_working < manager->config->max_attempts && next->plan.due < wake)
+        wake = next->plan.due;
+    manager_sleep(manager, wake - timebase_now());
 }
 
 /* --- life --- */

@@ -20,17 +20,19 @@ struct manager;
 struct member; /* one identity in the manager's care */
 
 /* X(name, label): what can be told of an identity or of the daemon. */
-#define MANAGER_EVENTS(X)               \
-    X(MANAGER_STARTED, "started")       \
-    X(MANAGER_STEP, "step")             \
-    X(MANAGER_ISSUED, "issued")         \
-    X(MANAGER_FAILED, "failed")         \
-    X(MANAGER_PENDING, "pending")       \
-    X(MANAGER_CONFIG, "config")         \
-    X(MANAGER_NOT_DUE, "not-due")       \
-    X(MANAGER_DEPLOYED, "deployed")     \
-    X(MANAGER_UNDEPLOYED, "undeployed") \
-    X(MANAGER_RELOADED, "reloaded")     \
+#define MANAGER_EVENTS(X)                     \
+    X(MANAGER_STARTED, "started")             \
+    X(MANAGER_STEP, "step")                   \
+    X(MANAGER_ISSUED, "issued")               \
+    X(MANAGER_FAILED, "failed")               \
+    X(MANAGER_PENDING, "pending")             \
+    X(MANAGER_CONFIG, "config")               \
+    X(MANAGER_NOT_DUE, "not-due")             \
+    X(MANAGER_DEPLOYED, "deployed")           \
+    X(MANAGER_UNDEPLOYED, "undeployed")       \
+    X(MANAGER_ALERT, "alert")                 \
+    X(MANAGER_ALERT_CLEARED, "alert-cleared") \
+    X(MANAGER_RELOADED, "reloaded")           \
     X(MANAGER_RELOAD_FAILED, "reload-failed")
 
 #define MANAGER_ENUM(name, label) name,

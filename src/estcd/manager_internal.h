@@ -2,6 +2,7 @@
 /* What the files of the manager share; nobody else includes this. */
 #pragma once
 
+#include "alert.h"
 #include "base/cleanup.h"
 #include "link.h"
 #include "manager.h"
@@ -13,6 +14,7 @@ struct member {
     struct manager *manager;
     struct identity identity;
     struct schedule_plan plan; /* as of the last change */
+    enum alert_level alert;    /* as was told last */
     bool wants_enroll;         /* asked for /sen although a renewal would do */
     bool wants_rekey;          /* a renewal with another key, until there is one */
     bool wants_another;        /* and for a certificate that is not there yet */
@@ -73,6 +75,9 @@ void member_load_trust(struct member *member);
 
 /* manager_ask.c: says that a certificate comes to its end and is not renewed. */
 void member_warn_paused(struct member *member);
+
+/* manager_alert.c */
+int64_t manager_alert_look(struct manager *manager); /* tells; when time alone changes the next */
 
 /* manager_clock.c */
 int manager_clock_new(struct manager *manager, struct estc_error *err);
