@@ -64,6 +64,8 @@ const struct command args_commands[] = {
      "go back to the certificate before the one in force"},
     {"cacerts", "ID", 1, 1, 0, false, command_cacerts,
      "print the CA certificates of an identity as PEM"},
+    {"metrics", "", 0, 0, 0, false, command_metrics,
+     "print what the daemon measures, as OpenMetrics"},
     {"discover", "[ADDRESS]", 0, 1, FOR_DISCOVER, false, command_discover,
      "look for EST servers, at one address or by --multicast; needs no daemon"},
     {"reload", "", 0, 0, 0, true, command_reload,

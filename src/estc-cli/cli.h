@@ -34,6 +34,7 @@ struct cli {
 int command_list(const struct cli *cli);
 int command_show(const struct cli *cli);
 int command_cacerts(const struct cli *cli);
+int command_metrics(const struct cli *cli);
 int command_discover(const struct cli *cli);
 int command_enroll(const struct cli *cli);
 int command_renew(const struct cli *cli);

@@ -190,6 +190,7 @@ static const struct ctl_field need_fields[] = {
 static const struct ctl_field need_out[] = {{"needed", CTL_BOOL}, {"why", CTL_STRING}, {NULL}};
 static const struct ctl_field event_out[] = {{"event", CTL_OBJECT, .type_name = "Event"}, {NULL}};
 static const struct ctl_field pem_out[] = {{"pem", CTL_STRING}, {NULL}};
+static const struct ctl_field metrics_out[] = {{"openmetrics", CTL_STRING}, {NULL}};
 static const struct ctl_field count_out[] = {{"identities", CTL_INT}, {NULL}};
 static const struct ctl_field errors_field[] = {{"errors", CTL_STRINGS}, {NULL}};
 static const struct ctl_field text_field[] = {{"text", CTL_STRING}, {NULL}};
@@ -265,6 +266,11 @@ static const struct ctl_method methods[] = {
      .doc =
          "Puts the certificate before in force again, until it has to be renewed. With 'more' as "
          "Enroll."},
+    {.name = "Metrics",
+     .in = no_fields,
+     .out = metrics_out,
+     .handle = control_metrics,
+     .doc = "What is measured, as OpenMetrics text."},
     {.name = "CaCerts",
      .in = id_field,
      .out = pem_out,

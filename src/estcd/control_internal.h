@@ -26,6 +26,7 @@ void control_ask(struct control *control, struct ctl_call *call, const json_t *p
 /* control_operate.c: what concerns the daemon as a whole, or an identity but for its enrolment. */
 void control_status(struct ctl_call *call, json_t *params, void *arg);
 void control_needs_renewal(struct ctl_call *call, json_t *params, void *arg);
+void control_metrics(struct ctl_call *call, json_t *params, void *arg);
 void control_retry(struct ctl_call *call, json_t *params, void *arg);
 void control_rekey(struct ctl_call *call, json_t *params, void *arg);
 void control_pause(struct ctl_call *call, json_t *params, void *arg);

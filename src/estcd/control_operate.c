@@ -126,3 +126,15 @@ void control_history(struct ctl_call *call, json_t *params, void *arg) {
                                          member_identity(member)->config->id)),
             false);
 }
+
+/* --- metrics --------------------------------------------------------------------------------- */
+
+void control_metrics(struct ctl_call *call, json_t *params, void *arg) {
+    (void)params;
+    const struct control *control = arg;
+    _cleanup(freep) char *text = NULL;
+    size_t len;
+    /* Without memory the call is given back unanswered, which is said. */
+    if (!manager_metrics(control->manager, METRICS_OPENMETRICS, &text, &len))
+        ctl_call_reply(call, json_pack("{s:s%}", "openmetrics", text, len), false);
+}

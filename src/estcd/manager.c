@@ -227,6 +227,7 @@ void manager_schedule(struct manager *manager) {
     if (next && manager->n_working < manager->config->max_attempts && next->plan.due < wake)
         wake = next->plan.due;
     manager_sleep(manager, wake - timebase_now());
+    manager_metrics_touch(manager);
 }
 
 /* --- life --- */
@@ -265,6 +266,7 @@ struct manager *manager_free(struct manager *manager) {
         return NULL;
     manager->started = false;
     manager_clock_save(manager);
+    manager_metrics_end(manager);
     for (size_t i = 0; i < manager->n_members; i++)
         member_free(manager->members[i]);
     free(manager->members);

@@ -15,6 +15,7 @@
 
 #include "agent/config.h"
 #include "identity.h"
+#include "metrics.h"
 
 struct manager;
 struct member; /* one identity in the manager's care */
@@ -74,6 +75,10 @@ char *manager_stuck(const struct manager *manager);
 
 const struct identity *member_identity(const struct member *member);
 const struct schedule_plan *member_plan(const struct member *member);
+
+/* All that is measured, as text with a NUL behind its len bytes; malloc'd. 0 or -ENOMEM. */
+int manager_metrics(const struct manager *manager, enum metrics_syntax syntax, char **out,
+                    size_t *len);
 
 /*
  * Somebody wants an identity enrolled or renewed now. MANAGER_STARTED: an attempt begins or runs

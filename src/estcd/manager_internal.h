@@ -13,11 +13,12 @@
 struct member {
     struct manager *manager;
     struct identity identity;
-    struct schedule_plan plan; /* as of the last change */
-    enum alert_level alert;    /* as was told last */
-    bool wants_enroll;         /* asked for /sen although a renewal would do */
-    bool wants_rekey;          /* a renewal with another key, until there is one */
-    bool wants_another;        /* and for a certificate that is not there yet */
+    struct schedule_plan plan;                    /* as of the last change */
+    uint32_t attempts_by_result[ESTC_E_MAX_ + 1]; /* since we started; the last: of the system */
+    enum alert_level alert;                       /* as was told last */
+    bool wants_enroll;                            /* asked for /sen although a renewal would do */
+    bool wants_rekey;   /* a renewal with another key, until there is one */
+    bool wants_another; /* and for a certificate that is not there yet */
 
     /* while a worker runs */
     pid_t pid;
@@ -57,6 +58,11 @@ struct manager {
     int64_t started_at;   /* believed time when all began, or the clock was found; 0: not yet */
     struct link_watch *links;
     bool started;
+    unsigned n_reloads, n_reloads_failed;
+    sd_event_source *metrics_timer; /* while the file with metrics is to be written */
+    char *metrics_path;             /* where one is now; NULL: nowhere */
+    int64_t metrics_written;        /* clock_boot_ms() of the last try; 0: none yet */
+    bool metrics_failed;            /* and it has failed, which is said once */
     manager_observer_fn observer;
     void *observer_arg;
 };
@@ -78,6 +84,13 @@ void member_warn_paused(struct member *member);
 
 /* manager_alert.c */
 int64_t manager_alert_look(struct manager *manager); /* tells; when time alone changes the next */
+
+/* manager_metrics.c */
+void member_count_attempt(struct member *member, int result);
+
+/* manager_metrics_file.c: something has changed; and the end. */
+void manager_metrics_touch(struct manager *manager);
+void manager_metrics_end(struct manager *manager);
 
 /* manager_clock.c */
 int manager_clock_new(struct manager *manager, struct estc_error *err);

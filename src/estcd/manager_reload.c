@@ -88,12 +88,14 @@ int manager_reload(struct manager *manager, struct conf_errors *errors) {
     if (!rc && !members)
         rc = -ENOMEM;
     if (rc) {
+        manager->n_reloads_failed++;
         config_free(config);
         for (char *const *line = errors->lines; line && *line; line++)
             journal_error("reload: %s", *line);
         catalog_log(CATALOG_RELOAD_FAILED, NULL, NULL,
                     "reload failed; the old configuration stays in force");
     } else {
+        manager->n_reloads++;
         take_members(manager, members, config);
         journal_set_level((enum estc_log_level)config->log_level);
         catalog_log(CATALOG_RELOADED, NULL, NULL, "configuration reloaded: %zu identit%s",

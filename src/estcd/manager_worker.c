@@ -141,6 +141,7 @@ static void apply(struct member *member, const struct attempt_result *result) {
     struct identity *identity = &member->identity;
     struct estc_error err = {0};
     enum manager_event_kind kind = record(member, result);
+    member_count_attempt(member, result->code);
     if (kind == MANAGER_ISSUED) {
         identity->store_unfit = false;
         member_load(member);
