@@ -179,7 +179,7 @@ static int carry_out(const struct config_identity *identity, const struct materi
 int deploy_identity(const struct config *config, const struct state *state, const char *folder,
                     const struct config_identity *identity) {
     _cleanup(material_clear) struct material material = {0};
-    _cleanup(freep) char *field = text_format("ESTC_IDENTITY=%s", identity->id);
+    _cleanup(freep) char *field = text_format("ESTC_ID=%s", identity->id);
     const char *const fields[] = {field, NULL};
     struct estc_error err = {0};
     int rc = reader_run(state, identity, &material, &err);

@@ -23,6 +23,8 @@
     X(CATALOG_TRUST_REPLACED, "5c1898aa7cce4e4bbfe39a5f3a63db5c", NOTICE, "trust-replaced") \
     X(CATALOG_CLOCK_DOUBTED, "8ef74c8dc2ee487da566130aec20a8e2", WARNING, "clock-doubted")  \
     X(CATALOG_CLOCK_BELIEVED, "82a6c5c4849e45bf80f931697edfe4d9", NOTICE, "clock-believed") \
+    X(CATALOG_DEPLOYED, "0eea7ed828af4d6eac64cf7d8b00df39", INFO, "deployed")               \
+    X(CATALOG_DEPLOY_FAILED, "fb0f98766cb746c7845719e5aa0159a0", WARNING, "deploy-failed")  \
     X(CATALOG_ALERT, "4f40beac38844bbd83c7bdca69d90b8b", WARNING, "alert")                  \
     X(CATALOG_ALERT_CLEARED, "ed2e4645275f4541a02f14c6d0c1ace7", NOTICE, "alert-cleared")   \
     X(CATALOG_UNRECORDED, "e30e93607e3f41bc8edbc35b29a070e8", WARNING, "unrecorded")

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "common/journal.h"
+#include "catalog.h"
 #include "manager_internal.h"
 #include "timebase.h"
 
@@ -20,7 +20,7 @@ static void save(const struct member *member) {
     struct estc_error err = {0};
     if (store_save_deploy(member->manager->config->state_directory, identity->config->id,
                           &identity->deploy, &err))
-        journal_warning("%s", err.text);
+        catalog_log(CATALOG_UNRECORDED, identity->config->id, NULL, "%s", err.text);
 }
 
 static void set_next(struct member *member, int64_t wait) {
@@ -44,22 +44,22 @@ static void tell(const struct member *member) {
     const struct deploy_record *record = &member->identity.deploy;
     const char *id = member->identity.config->id;
     bool failed = record->state == DEPLOY_FAILED;
-    _cleanup(freep) char *f_id = text_format("ESTC_IDENTITY=%s", id);
     _cleanup(freep) char *f_failures = text_format("ESTC_FAILURES=%u", record->failures);
     _cleanup(freep) char *done =
         text_format("generation %lld is deployed", (long long)record->generation);
     const char *text = failed ? record->last_error : done;
-    const char *const fields[] = {f_id, f_failures, NULL};
+    const char *const fields[] = {f_failures, NULL};
     char when[CLOCK_TEXT_MAX];
     if (failed)
-        journal_write(ESTC_LOG_WARNING, fields, "%s: not deployed: %s; again at %s", id, text,
-                      clock_text(record->next, when));
+        catalog_log(CATALOG_DEPLOY_FAILED, id, fields, "%s: not deployed: %s; again at %s", id,
+                    text, clock_text(record->next, when));
     else
-        journal_write(ESTC_LOG_INFO, fields, "%s: %s", id, text);
+        catalog_log(CATALOG_DEPLOYED, id, NULL, "%s: %s", id, text);
     const struct manager_event event = {.kind = failed ? MANAGER_UNDEPLOYED : MANAGER_DEPLOYED,
                                         .member = member,
                                         .text = text ? text : ""};
     manager_tell(member->manager, &event);
+    manager_metrics_touch(member->manager);
 }
 
 /* Takes an outcome into the record. */

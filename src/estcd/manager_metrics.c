@@ -156,6 +156,18 @@ static void next_due(struct metrics *metrics, const struct member *member) {
         member->plan.due);
 }
 
+static void deploy_state(struct metrics *metrics, const struct member *member) {
+    for (int i = 0; member->identity.config->deploy.digest && i < DEPLOY_STATE_MAX_; i++)
+        metrics_sample(
+            metrics, LABELS({"id", id_of(member)}, {metrics->family->name, deploy_state_names[i]}),
+            i == member->identity.deploy.state);
+}
+
+static void deploy_failures(struct metrics *metrics, const struct member *member) {
+    if (member->identity.config->deploy.digest)
+        metrics_sample(metrics, LABELS({"id", id_of(member)}), member->identity.deploy.failures);
+}
+
 static const struct {
     struct metrics_family family;
     sample_fn sample;
@@ -188,6 +200,11 @@ static const struct {
     {{"estcd_identity_next_action_timestamp_seconds", METRICS_GAUGE, "seconds",
       "When the next action is due."},
      next_due},
+    {{"estcd_identity_deploy_state", METRICS_STATESET, NULL, "Where the deployment stands."},
+     deploy_state},
+    {{"estcd_identity_deploy_consecutive_failures", METRICS_GAUGE, NULL,
+      "Deployments failed in a row."},
+     deploy_failures},
 };
 
 int manager_metrics(const struct manager *manager, enum metrics_syntax syntax, char **out,
