@@ -93,7 +93,7 @@ void member_warn_paused(struct member *member) {
     int64_t now = timebase_now();
     char end[CLOCK_TEXT_MAX];
     clock_text(identity->facts.not_after, end);
-    _cleanup(freep) char *field = text_format("ESTC_IDENTITY=%s", identity->config->id);
+    _cleanup(freep) char *field = text_format("ESTC_ID=%s", identity->config->id);
     const char *const fields[] = {field, NULL};
     bool expired = identity->facts.not_after <= now;
     journal_write(expired ? ESTC_LOG_ERROR : ESTC_LOG_WARNING, field ? fields : NULL,
