@@ -145,6 +145,8 @@ int store_stage(struct store *store, const struct store_issued *issued, struct e
     _cleanup(fs_closep) int all = store_series_open(store, err);
     if (all < 0)
         return all;
+    /* What earlier ones have left behind that never came into force. */
+    store_series_prune(store, all);
     int64_t number = store_series_next(all);
     _cleanup(facts_clear) struct facts made = {0};
     _cleanup(generation_texts_clear) struct generation_texts texts = {0};
