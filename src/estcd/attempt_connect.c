@@ -166,21 +166,15 @@ struct estc_coaps_options attempt_way(const struct attempt *a,
     };
 }
 
-struct estc_client_options attempt_paths(const struct attempt *a,
-                                         struct estc_transport *transport) {
+int attempt_reach(struct attempt *a, char **detail, struct estc_error *err) {
     const struct config_identity *i = a->identity;
-    return (struct estc_client_options){
-        .transport = transport,
+    struct estc_client_options client = {
         .root = i->url_parts.root,
         .label = i->label,
         .discover = !i->url_parts.has_root,
         .host = i->url_parts.host,
         .port = i->url_parts.port,
     };
-}
-
-int attempt_reach(struct attempt *a, char **detail, struct estc_error *err) {
-    struct estc_client_options client = attempt_paths(a, NULL);
     struct estc_coaps_options options = attempt_way(a, &a->credentials);
     int rc = attempt_bootstrap(a, &options, &client, err);
     if (rc)
@@ -195,7 +189,7 @@ int attempt_reach(struct attempt *a, char **detail, struct estc_error *err) {
         rc = estc_client_connect(a->client, &a->wait, err);
     if (rc)
         return rc;
-    *detail = strdup(a->identity->url);
+    *detail = strdup(i->url);
     return *detail ? 0 : out_of_memory(err);
 }
 

@@ -73,7 +73,6 @@ int attempt_find_candidate(struct attempt *a, struct estc_error *err);
 /* The server and the way there, as these credentials. attempt_connect.c */
 struct estc_coaps_options attempt_way(const struct attempt *a,
                                       const struct estc_credentials *credentials);
-struct estc_client_options attempt_paths(const struct attempt *a, struct estc_transport *transport);
 
 /* Who may vouch for the server: fills in trust, held and designated. attempt_trust.c */
 int attempt_load_trust(struct attempt *a, struct estc_error *err);

@@ -19,6 +19,7 @@
 
 #define TIMER_ACCURACY_US 500000
 #define USEC 1000000ULL
+#define MINUTE 60
 #define DAY INT64_C(86400)
 
 /* --- the watermark --- */
@@ -39,7 +40,7 @@ static void write_down(struct manager *manager) {
 }
 
 void manager_clock_save(struct manager *manager) {
-    if (manager->written_down != 0 && timebase_floor() > manager->written_down)
+    if (manager->written_down != 0 && timebase_floor() - manager->written_down >= MINUTE)
         write_down(manager);
 }
 

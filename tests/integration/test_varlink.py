@@ -67,8 +67,9 @@ class Replies(harness.ClassSite):
     def test_every_method_says_what_it_is_for(self):
         described = self.client.interface(NAME)
         self.assertEqual(set(described.methods),
-                         {"List", "Show", "Enroll", "Renew", "Retry", "Rollback", "Status",
-                          "NeedsRenewal", "CaCerts", "Reload", "Events"})
+                         {"List", "Show", "Enroll", "Renew", "Retry", "Rekey", "Pause", "Resume",
+                          "History", "Status", "NeedsRenewal", "Rollback", "Metrics", "CaCerts",
+                          "Reload", "Deployed", "Events"})
         self.assertTrue(described.doc)
         for name in described.methods:
             self.assertTrue(described.docs[name], name)
