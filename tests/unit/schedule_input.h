@@ -21,3 +21,5 @@
 #define NONE .id = "gw", .seed = "machine", .renew_at = 660
 #define FAILED(times, ago) \
     .failures = (times), .last_attempt = NOW - (ago), .last_result = ESTC_E_UNREACHABLE
+#define UNFIT(times, ago) \
+    .failures = (times), .last_attempt = NOW - (ago), .last_result = ESTC_E_CREDENTIAL
