@@ -113,15 +113,21 @@ bool text_same(const char *a, const char *b, size_t len) {
     return true;
 }
 
-char *text_format(const char *fmt, ...) {
-    va_list args, again;
-    va_start(args, fmt);
+char *text_vformat(const char *fmt, va_list args) {
+    va_list again;
     va_copy(again, args);
     int len = vsnprintf(NULL, 0, fmt, args);
     char *out = len < 0 ? NULL : malloc((size_t)len + 1);
     if (out)
         vsnprintf(out, (size_t)len + 1, fmt, again);
     va_end(again);
+    return out;
+}
+
+char *text_format(const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    char *out = text_vformat(fmt, args);
     va_end(args);
     return out;
 }

@@ -2,6 +2,7 @@
 /* Text from peers, made harmless: valid UTF-8, no control characters, bounded. */
 #pragma once
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -18,6 +19,7 @@ bool text_same(const char *a, const char *b, size_t len);
 
 /* malloc'd, like asprintf; NULL when out of memory. */
 char *text_format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+char *text_vformat(const char *fmt, va_list args) __attribute__((format(printf, 1, 0)));
 
 /* Upper-case hexadecimal, malloc'd, or NULL. */
 char *text_hex(const unsigned char *data, size_t len);

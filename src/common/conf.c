@@ -41,16 +41,10 @@ static void add_error(struct conf_errors *errors, char *line) {
     text_list_add(&errors->lines, n < CONF_ERRORS_MAX ? line : "and more errors: mend these first");
 }
 
-static char *format_args(const char *fmt, va_list args) ESTC_PRINTF(1, 0);
-static char *format_args(const char *fmt, va_list args) {
-    char *text = NULL;
-    return vasprintf(&text, fmt, args) < 0 ? NULL : text;
-}
-
 void conf_error(struct conf_errors *errors, const struct conf_origin *where, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
-    _cleanup(freep) char *text = format_args(fmt, args);
+    _cleanup(freep) char *text = text_vformat(fmt, args);
     va_end(args);
     _cleanup(freep) char *line = text && where && where->file
                                      ? text_format("%s:%u: %s", where->file, where->line, text)
@@ -63,7 +57,7 @@ static void reading_error(const struct reading *r, unsigned line, const char *fm
 static void reading_error(const struct reading *r, unsigned line, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
-    _cleanup(freep) char *text = format_args(fmt, args);
+    _cleanup(freep) char *text = text_vformat(fmt, args);
     va_end(args);
     _cleanup(freep) char *whole = text ? text_format("%s:%u: %s", r->file, line, text) : NULL;
     add_error(r->errors, whole);

@@ -92,12 +92,10 @@ static void write_journal(enum estc_log_level level, const char *const *fields, 
 void journal_write(enum estc_log_level level, const char *const *fields, const char *fmt, ...) {
     if (level > journal.level)
         return;
-    char *formatted = NULL;
     va_list args;
     va_start(args, fmt);
-    int len = vasprintf(&formatted, fmt, args);
+    _cleanup(freep) char *text = text_vformat(fmt, args);
     va_end(args);
-    _cleanup(freep) char *text = len < 0 ? NULL : formatted;
     if (!text)
         return;
     text_clean_in_place(text);

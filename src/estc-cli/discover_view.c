@@ -90,7 +90,8 @@ static bool add_operation(json_t *op, char **names, char **formats) {
     return true;
 }
 
-static int add_place(struct table *table, json_t *place) {
+static int add_place(struct table *table, json_t *place, int64_t now) {
+    (void)now;
     const char *label = json_string_value(json_object_get(place, "label"));
     const bool secure = json_is_true(json_object_get(place, "secure"));
     _cleanup(freep) char *names = strdup(""), *formats = strdup("");
@@ -114,13 +115,5 @@ static int add_place(struct table *table, json_t *place) {
 struct table *discover_table(json_t *places, bool bare) {
     static const char *const headings[COLUMNS] = {"ANSWERED BY", "URL",        "LABEL",
                                                   "SECURE",      "OPERATIONS", "FORMATS"};
-    struct table *table = table_new(COLUMNS);
-    int rc = !table ? -ENOMEM : bare ? 0 : table_add_headings(table, headings);
-    size_t i;
-    json_t *place;
-    json_array_foreach(places, i, place) {
-        if (!rc)
-            rc = add_place(table, place);
-    }
-    return rc ? table_free(table) : table;
+    return table_of(places, COLUMNS, bare ? NULL : headings, add_place, 0);
 }

@@ -23,7 +23,8 @@ static char *outcome(json_t *result) {
     return serial && end ? text_format("certificate %s, valid until %s", serial, end) : NULL;
 }
 
-static int add(struct table *table, json_t *result) {
+static int add(struct table *table, json_t *result, int64_t now) {
+    (void)now;
     const char *code = json_string_value(json_object_get(result, "result"));
     enum tint tint = code && strcmp(code, "ok") == 0 ? TINT_GOOD : TINT_BAD;
     struct cell cells[N_COLUMNS] = {
@@ -37,15 +38,9 @@ static int add(struct table *table, json_t *result) {
 
 static int print_results(const struct cli *cli, json_t *results) {
     static const char *const titles[N_COLUMNS] = {"TIME", "ACTION", "RESULT", "WHAT"};
-    _cleanup(table_freep) struct table *table = table_new(N_COLUMNS);
-    int rc = !table ? -ENOMEM : cli->no_legend ? 0 : table_add_headings(table, titles);
-    size_t i;
-    json_t *result;
-    json_array_foreach(results, i, result) {
-        if (!rc)
-            rc = add(table, result);
-    }
-    if (rc)
+    _cleanup(table_freep) struct table *table =
+        table_of(results, N_COLUMNS, cli->no_legend ? NULL : titles, add, 0);
+    if (!table)
         return say_out_of_memory();
     struct print_style style = print_style_of(stdout);
     if (json_array_size(results) > 0)

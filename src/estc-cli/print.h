@@ -47,8 +47,10 @@ struct table *table_free(struct table *table);
 CLEANUP_DEFINE(struct table *, table_freep, table_free);
 /* Takes the texts in any case; NULL among them means that there was no memory: -ENOMEM. */
 int table_add(struct table *table, struct cell *cells);
-/* The first row: one title for each column; 0 or -ENOMEM. */
-int table_add_headings(struct table *table, const char *const *titles);
+/* A table with a row for each member of an array, which add() makes; titles are the first row, one
+ * for each column, or NULL. NULL when there is no memory. */
+struct table *table_of(json_t *array, size_t columns, const char *const *titles,
+                       int (*add)(struct table *table, json_t *member, int64_t now), int64_t now);
 /* The last column is cut when a line would be wider than the terminal. */
 void table_print(const struct table *table, FILE *out, const struct print_style *style);
 

@@ -47,7 +47,8 @@ static enum tint tint_of(json_t *request) {
                                                      : TINT_BUSY;
 }
 
-static int add_request(struct table *table, json_t *request) {
+static int add_request(struct table *table, json_t *request, int64_t now) {
+    (void)now;
     struct cell cells[] = {
         {view_text(request, "id"), TINT_NONE},
         {view_text(request, "state"), tint_of(request)},
@@ -64,15 +65,10 @@ static int print_requests(const struct cli *cli, json_t *all) {
     static const char *const headings[] = {"ID",     "STATE", "ASKED",  "LAST ASKED",
                                            "DEVICE", "RULE",  "SUBJECT"};
     struct print_style style = print_style_of(stdout);
-    _cleanup(table_freep) struct table *table = table_new(sizeof(headings) / sizeof(headings[0]));
-    int rc = !table ? -1 : cli->no_legend ? 0 : table_add_headings(table, headings);
-    size_t i;
-    json_t *request;
-    json_array_foreach(all, i, request) {
-        if (!rc)
-            rc = add_request(table, request);
-    }
-    if (rc)
+    _cleanup(table_freep) struct table *table =
+        table_of(all, sizeof(headings) / sizeof(headings[0]), cli->no_legend ? NULL : headings,
+                 add_request, 0);
+    if (!table)
         return say_out_of_memory();
     if (json_array_size(all) > 0)
         table_print(table, stdout, &style);

@@ -4,19 +4,18 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 
+#include "base/cleanup.h"
 #include "base/text.h"
 #include "common/exitcode.h"
 
 static void say(const char *prefix, const char *fmt, va_list args) ESTC_PRINTF(2, 0);
 static void say(const char *prefix, const char *fmt, va_list args) {
-    char *line = NULL;
-    if (vasprintf(&line, fmt, args) < 0)
+    _cleanup(freep) char *line = text_vformat(fmt, args);
+    if (!line)
         return;
     text_clean_in_place(line);
     fprintf(stderr, "%s%s\n", prefix, line);
-    free(line);
 }
 
 void say_error(const char *fmt, ...) {

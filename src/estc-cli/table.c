@@ -55,11 +55,24 @@ int table_add(struct table *table, struct cell *cells) {
     return 0;
 }
 
-int table_add_headings(struct table *table, const char *const *titles) {
+static int table_add_titles(struct table *table, const char *const *titles) {
     _cleanup(freep) struct cell *cells = calloc(table->columns, sizeof(*cells));
     for (size_t i = 0; cells && i < table->columns; i++)
         cells[i] = (struct cell){strdup(titles[i]), TINT_HEADING};
     return cells ? table_add(table, cells) : -ENOMEM;
+}
+
+struct table *table_of(json_t *array, size_t columns, const char *const *titles,
+                       int (*add)(struct table *table, json_t *member, int64_t now), int64_t now) {
+    struct table *table = table_new(columns);
+    int rc = !table ? -ENOMEM : titles ? table_add_titles(table, titles) : 0;
+    size_t i;
+    json_t *member;
+    json_array_foreach(array, i, member) {
+        if (!rc)
+            rc = add(table, member, now);
+    }
+    return rc ? table_free(table) : table;
 }
 
 /* Bytes of text that fit into so many columns; *used is how many they take. */

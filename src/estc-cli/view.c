@@ -197,13 +197,6 @@ static bool needs_attention(json_t *identity) {
     return view_undeployed(identity) || member_string(identity, "alert");
 }
 
-static int add_headings(struct table *table) {
-    struct cell cells[N_COLUMNS];
-    for (size_t i = 0; i < N_COLUMNS; i++)
-        cells[i] = (struct cell){copy(columns[i].title), TINT_HEADING};
-    return table_add(table, cells);
-}
-
 static int add_identity(struct table *table, json_t *identity, int64_t now) {
     struct cell cells[N_COLUMNS];
     for (size_t i = 0; i < N_COLUMNS; i++)
@@ -213,15 +206,10 @@ static int add_identity(struct table *table, json_t *identity, int64_t now) {
 }
 
 struct table *view_list(json_t *identities, int64_t now, bool bare) {
-    struct table *table = table_new(N_COLUMNS);
-    int rc = !table ? -ENOMEM : bare ? 0 : add_headings(table);
-    size_t i;
-    json_t *identity;
-    json_array_foreach(identities, i, identity) {
-        if (!rc)
-            rc = add_identity(table, identity, now);
-    }
-    return rc ? table_free(table) : table;
+    const char *titles[N_COLUMNS];
+    for (size_t i = 0; i < N_COLUMNS; i++)
+        titles[i] = columns[i].title;
+    return table_of(identities, N_COLUMNS, bare ? NULL : titles, add_identity, now);
 }
 
 char *view_footer(json_t *identities) {

@@ -23,12 +23,10 @@ static const struct {
 
 void catalog_log(enum catalog_event event, const char *identity, const char *const *fields,
                  const char *fmt, ...) {
-    char *formatted = NULL;
     va_list args;
     va_start(args, fmt);
-    int len = vasprintf(&formatted, fmt, args);
+    _cleanup(freep) char *text = text_vformat(fmt, args);
     va_end(args);
-    _cleanup(freep) char *text = len < 0 ? NULL : formatted;
     _cleanup(freep) char *id = text_format("MESSAGE_ID=%s", events[event].message_id);
     _cleanup(freep) char *label = text_format("ESTC_EVENT=%s", events[event].label);
     _cleanup(freep) char *whom = identity ? text_format("ESTC_ID=%s", identity) : NULL;
