@@ -135,7 +135,9 @@ int place_file(const struct config_install *install, const struct estc_buf *data
     const char *name;
     struct fs_owner owner;
     int rc = find_owner(install, &owner, err);
-    _cleanup(fs_closep) int folder = rc ? rc : open_folder(install->file, &name, err);
+    if (rc)
+        return rc;
+    _cleanup(fs_closep) int folder = open_folder(install->file, &name, err);
     if (folder < 0)
         return folder;
     rc = fs_write_owned(folder, name, data->data, data->len, &owner, err);

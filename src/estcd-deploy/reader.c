@@ -53,11 +53,21 @@ static void say(int fd, const struct estc_buf *message) {
     }
 }
 
+/* Nobody is to go on alone; a change of user takes back what was asked for before it. */
+static int end_with(pid_t parent, struct estc_error *err) {
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        return estc_error_set(err, -errno, "cannot be tied to estcd-deploy: %m");
+    return getppid() == parent ? 0 : estc_error_set(err, -ESRCH, "estcd-deploy is gone");
+}
+
 static int make_message(const struct state *state, const struct config_identity *identity,
-                        char *const *passwords, struct estc_buf *out, struct estc_error *err) {
+                        char *const *passwords, pid_t parent, struct estc_buf *out,
+                        struct estc_error *err) {
     _cleanup(material_clear) struct material material = {0};
     const char kind = SAYS_MATERIAL;
     int rc = become(state, err);
+    if (!rc)
+        rc = end_with(parent, err);
     if (!rc)
         rc = material_make(state, identity, passwords, &material, err);
     if (!rc && estc_buf_append(out, &kind, 1))
@@ -66,11 +76,10 @@ static int make_message(const struct state *state, const struct config_identity 
 }
 
 static void child(const struct state *state, const struct config_identity *identity,
-                  char *const *passwords, int fd) {
+                  char *const *passwords, pid_t parent, int fd) {
     _cleanup(estc_buf_clear) struct estc_buf message = {0};
     struct estc_error err = {0};
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (make_message(state, identity, passwords, &message, &err)) {
+    if (make_message(state, identity, passwords, parent, &message, &err)) {
         const char kind = SAYS_ERROR;
         estc_buf_clear(&message);
         if (estc_buf_append(&message, &kind, 1) ||
@@ -131,8 +140,9 @@ static int read_passwords(const struct config_identity *identity, char **out,
         int rc = path ? pem_read_private(path, &text, err) : 0;
         if (rc)
             return rc;
-        if (path && (text.len == 0 || memchr(text.data, '\0', text.len)))
-            return estc_error_set(err, ESTC_E_CREDENTIAL, "%s holds no passphrase", path);
+        if (path && (text.len == 0 || text.data[0] == '\n' || memchr(text.data, '\0', text.len)))
+            return estc_error_set(err, ESTC_E_CREDENTIAL,
+                                  "%s holds no passphrase: write it into the first line", path);
         out[i] = path ? first_line(&text) : NULL;
         if (path && !out[i])
             return estc_error_set(err, -ENOMEM, "out of memory");
@@ -146,9 +156,9 @@ static int fork_child(const struct state *state, const struct config_identity *i
     if (pipe2(ends, O_CLOEXEC) < 0)
         return estc_error_set(err, -errno, "cannot make a pipe: %m");
     _cleanup(fs_closep) int from = ends[0];
-    pid_t pid = fork();
+    pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
-        child(state, identity, passwords, ends[1]);
+        child(state, identity, passwords, parent, ends[1]);
         exit(0); /* so that leak checks and coverage see it */
     }
     int error = errno;

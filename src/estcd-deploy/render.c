@@ -13,6 +13,7 @@
 
 #include <estc/cert.h>
 #include <estc/key.h>
+#include <estc/keypackage.h>
 
 #include "base/cleanup_ossl.h"
 
@@ -56,15 +57,9 @@ static int render_cert(const struct rendering *r, struct estc_error *err) {
     return append_der(r->out, der, len, err);
 }
 
-CLEANUP_DEFINE(PKCS8_PRIV_KEY_INFO *, pkcs8_freep, PKCS8_PRIV_KEY_INFO_free);
-
 static int render_key(const struct rendering *r, struct estc_error *err) {
-    if (r->format == CONFIG_FORMAT_PEM)
-        return estc_key_to_pem(r->credential->key, r->out, err);
-    _cleanup(pkcs8_freep) PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(r->credential->key);
-    unsigned char *der = NULL;
-    int len = info ? i2d_PKCS8_PRIV_KEY_INFO(info, &der) : -1;
-    return append_der(r->out, der, len, err);
+    return r->format == CONFIG_FORMAT_PEM ? estc_key_to_pem(r->credential->key, r->out, err)
+                                          : estc_pkcs8_encode(r->credential->key, r->out, err);
 }
 
 static int render_chain(const struct rendering *r, struct estc_error *err) {

@@ -50,7 +50,7 @@ int spool_take(const struct state *state, const struct config *config,
     const struct config_identity **list = calloc(config_count(config) + 1, sizeof(*list));
     DIR *dir = fd >= 0 && list ? fdopendir(fd) : NULL;
     if (!dir) {
-        int rc = fd < 0 ? fd : estc_error_set(err, -ENOMEM, "out of memory");
+        int rc = fd < 0 ? fd : fs_fail(err, errno, "look into", "spool/deploy");
         fs_closep(&fd);
         free(list);
         return rc;

@@ -26,10 +26,11 @@
 
 int state_open(const char *path, struct state *out, struct estc_error *err) {
     struct stat st;
-    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    _cleanup(fs_closep) int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) < 0)
         return fs_fail(err, errno, "open", path);
     *out = (struct state){.fd = fd, .uid = st.st_uid, .gid = st.st_gid};
+    fd = -1;
     return 0;
 }
 
@@ -100,18 +101,15 @@ static int read_all(const struct state *state, int folder, struct credential *ou
  * it when it came. */
 static int judge(const struct credential *c, int64_t now, struct estc_error *err) {
     _cleanup(trust_freep) struct estc_trust *trust = NULL;
-    _cleanup(estc_cert_facts_clear) struct estc_cert_facts facts = {0};
     if (!estc_cert_has_key(c->cert, c->key))
         return estc_error_set(err, ESTC_E_CREDENTIAL,
                               "key.pem and cert.pem do not belong together");
-    int rc = estc_cert_facts_get(c->cert, &facts, err);
-    if (!rc)
-        rc = estc_trust_new(&trust, err);
+    int rc = estc_trust_new(&trust, err);
     for (int i = 0; !rc && i < sk_X509_num(c->cacerts); i++)
         rc = estc_trust_add(trust, sk_X509_value(c->cacerts, i), err);
     if (!rc)
-        rc = estc_trust_verify(trust, c->cert, c->chain, ESTC_PURPOSE_ANY,
-                               facts.not_before > now ? facts.not_before : now, NULL, err);
+        rc = estc_trust_verify(trust, c->cert, c->chain, ESTC_PURPOSE_ANY, estc_at_least(now), NULL,
+                               err);
     return rc;
 }
 

@@ -23,7 +23,7 @@ void state_close(struct state *state);
 /*
  * The credential in force of an identity, with the number of its generation. It has been judged
  * anew: regular files of the daemon's, bounded; the key is the certificate's; the chain leads to
- * cacerts.pem; everything is in date at the time `now`, which a certificate's beginning raises.
+ * cacerts.pem; everything is in date at the time `now`, which may lag.
  * Parses: for a process without rights.
  */
 int state_read(const struct state *state, const char *id, int64_t now, struct credential *out,

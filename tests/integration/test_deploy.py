@@ -218,17 +218,19 @@ class Deploy(harness.ClassSite):
     def test_a_program_that_hangs_is_ended_with_all_it_started(self):
         pids = self.out / "pids"
         self.configure(exec=[{"command": [self.script(
-            f'trap "" TERM\n(trap "" TERM; echo $$ > {pids}; exec sleep 1000) & '
+            f'trap "" TERM\necho $$ >> {pids}\n(trap "" TERM; exec sleep 1000) & '
             f"echo $! >> {pids}\nsleep 1000\n")], "timeout": "1s"}])
         self.undeployed("hung and was ended after 1 s")
-        for pid in pids.read_text().split():
-            harness.wait_for(lambda: not alive(int(pid)), f"{pid} is gone")
+        ended = [int(pid) for pid in pids.read_text().split()]
+        self.assertEqual(len(ended), 2)
+        for pid in ended:
+            harness.wait_for(lambda: not harness.is_running(pid), f"{pid} is gone")
 
     def test_what_a_program_leaves_running_is_ended(self):
         pids = self.out / "pids"
         self.configure(exec=[{"command": [self.script(f"sleep 1000 & echo $! > {pids}\n")]}])
         self.deployed()
-        harness.wait_for(lambda: not alive(int(pids.read_text())), "it is gone")
+        harness.wait_for(lambda: not harness.is_running(int(pids.read_text())), "it is gone")
 
     def test_output_is_bounded(self):
         self.configure(exec=[{"command": [self.script("yes | head -100000\nprintf '\\033[31mred'\n")]}])
@@ -257,6 +259,22 @@ class Deploy(harness.ClassSite):
         self.assertEqual(done.status, harness.CONFIG_TEXT, done)
         self.assertIn("missing/a.crt", done.err)
 
+    def test_an_owner_who_is_not_there(self):
+        for who in ("owner", "group"):
+            with self.subTest(who):
+                self.configure(install=[{"file": str(self.out / who), "content": "key",
+                                         who: "no-such-name"}])
+                self.undeployed(f"there is no {who.replace('owner', 'user')} 'no-such-name'")
+                self.assertFalse((self.out / who).exists())
+
+    def test_a_passphrase_of_nothing(self):
+        secret = self.out / "secret"
+        secret.write_text("\nsecond line\n")
+        secret.chmod(0o600)
+        self.configure(install=[{"file": str(self.out / "a.p12"), "content": "pkcs12",
+                                 "password": str(secret)}])
+        self.undeployed("holds no passphrase: write it into the first line")
+
     def test_a_configuration_that_others_can_write_is_not_obeyed(self):
         self.configure(exec=[{"command": [self.script(f"touch {self.out}/ran\n")]}])
         more = self.s.dir / "conf.d"
@@ -276,14 +294,6 @@ class Deploy(harness.ClassSite):
             self.assertIn("says what root is to do", done.err)
         self.assertFalse((self.out / "ran").exists())
         self.deployed()
-
-
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 if __name__ == "__main__":
