@@ -21,7 +21,8 @@ static int ask(const struct cli *cli, const char *id, json_t *list, bool *needed
         return code;
     json_t *yes = json_object_get(reply.params, "needed");
     _cleanup(freep) char *why = view_text(reply.params, "why");
-    if (!json_is_boolean(yes) || !daemon_member(&reply, "why", JSON_STRING))
+    if (!daemon_member(&reply, "needed", json_is_true(yes) ? JSON_TRUE : JSON_FALSE) ||
+        !daemon_member(&reply, "why", JSON_STRING))
         return EXIT_FAILED;
     *needed |= json_is_true(yes);
     json_object_set_new(reply.params, "id", json_string(id));

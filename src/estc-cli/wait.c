@@ -56,6 +56,8 @@ static int listen_until(const struct cli *cli, struct ctl_client *client, int64_
     _cleanup(ctl_reply_clear) struct ctl_reply reply = {0};
     struct estc_error err = {0};
     int64_t left = deadline - clock_boot_ms();
+    if (left < 0) /* would be for ever */
+        left = 0;
     int rc =
         ctl_client_receive(client, left < LOOK_AGAIN_MS ? (int)left : LOOK_AGAIN_MS, &reply, &err);
     if (rc == -ETIMEDOUT)
@@ -97,6 +99,8 @@ int command_wait(const struct cli *cli) {
     _cleanup(ctl_client_freep) struct ctl_client *client = NULL;
     _cleanup(json_freep) json_t *list = json_array();
     struct estc_error err = {0};
+    if (!list)
+        return say_out_of_memory();
     int code = daemon_connect(cli, &client);
     if (code != EXIT_DONE)
         return code;
