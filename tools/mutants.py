@@ -11,7 +11,6 @@ tests/mutants/none.txt.
 """
 import argparse
 import os
-import pathlib
 import re
 import shutil
 import subprocess

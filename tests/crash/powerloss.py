@@ -86,6 +86,11 @@ class Image:
         return (int(found[1]), self.find(node.target, folder)) if found else None
 
 
+# What apply() knows; fchmod() changes nothing that is looked at here.
+MODELLED = ("mkdirat", "openat", "symlinkat", "renameat", "renameat2", "unlinkat", "write", "fsync",
+            "fchmod")
+
+
 class Disk:
     """The folder `state`, as it was in its copy `before`."""
 
@@ -101,6 +106,8 @@ class Disk:
         return node, name
 
     def apply(self, name, path, other):
+        if name not in MODELLED:
+            raise ValueError(f"there is no model of {name}: {path}")
         folder, leaf = self.parent(path)
         if folder is None:
             return

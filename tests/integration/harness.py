@@ -228,7 +228,7 @@ class Process:
 class Site:
     """A folder with a registrar, a daemon and whatever else a test needs."""
 
-    def __init__(self, keep=False):
+    def __init__(self):
         # Short: the path of a Unix socket has 107 bytes. World-searchable for tests of rights.
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="estc-"))
         self.dir.chmod(0o755)

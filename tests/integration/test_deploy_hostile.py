@@ -222,11 +222,14 @@ class Hostile(harness.TestCase):
                    " open('x','wb').close(); os.rename('x','chain.pem')\n"
                    % (DAEMON[1], DAEMON[0], str(self.generation), str(self.secret)))
         process = self.s.start("swapper", "/usr/bin/python3", "-c", swapper)
+        statuses = []
         for _ in range(15):
             (self.spool / "gw").touch()
-            self.deploy()
+            statuses.append(self.deploy().status)
             for name in os.listdir(self.out):
                 self.assertNotIn(SECRET.strip().encode(), (self.out / name).read_bytes())
+        self.assertIsNone(process.popen.poll(), process.log())
+        self.assertIn(harness.FAILED, statuses)
         process.end()
 
     def test_a_service_cannot_lead_a_file_of_its_own_elsewhere(self):

@@ -137,7 +137,7 @@ def main():
         except OSError as error:
             results[name] = errno.errorcode.get(error.errno, str(error.errno))
         except KeyError:
-            pass  # a number of a system call that is not known on this processor
+            results[name] = "unknown"  # the number of a system call, on this processor
     print(json.dumps(results))
 
 

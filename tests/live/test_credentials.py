@@ -52,8 +52,8 @@ class Credentials(live.LiveTest):
         key = GIVEN / "estcd.birth-key"
         self.assertEqual(os.stat(key).st_mode & 0o007, 0)
         # The worker's cage lets it read its own; the state folder has no copy of it.
-        self.assertEqual(run("grep", "-rlF", (DEVICE / "key.pem").read_text().splitlines()[1],
-                             live.STATE).out, "")
+        found = run("grep", "-rlF", (DEVICE / "key.pem").read_text().splitlines()[1], live.STATE)
+        self.assertEqual((found.status, found.out), (1, ""))
 
     def test_a_key_may_be_encrypted_at_rest(self):
         self.keep("estcd.birth-certificate", DEVICE / "cert.pem")

@@ -61,14 +61,16 @@ class Socket(live.LiveTest):
         try:
             self.succeed(systemctl("restart", "estcd.service"))
             replaced = len(results)
-            wait_for(lambda: len(results) > replaced + 1, "answers of the new daemon")
+            wait_for(lambda: any(r.status == 0 for r in results[replaced + 1:]),
+                     "answers of the new daemon")
         finally:
             done.set()
             asking.join()
         self.assertNotEqual(live.main_pid("estcd"), pid)
         # The old one may have taken a call that it did not come to answer.
-        self.assertEqual([r for r in results
-                          if r.status != 0 and "closed the connection" not in r.err], [])
+        bad = [r for r in results if r.status != 0]
+        self.assertLessEqual(len(bad), 1, bad)
+        self.assertEqual([r for r in bad if "closed the connection" not in r.err], [])
 
     def test_groups_decide_as_they_do_without_it(self):
         stat = CONTROL.stat()
