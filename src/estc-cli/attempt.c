@@ -109,7 +109,9 @@ static void take_event(const struct cli *cli, struct attempt *a, json_t *params)
     a->code = cli->no_wait && kind->code == EXIT_WORKING ? EXIT_DONE : kind->code;
     if (kind->code == UNKNOWN) {
         json_int_t own = json_integer_value(json_object_get(identity, "exit_code"));
-        a->code = own > EXIT_DONE && own <= EXIT_WORKING ? (int)own : kind->otherwise;
+        /* A deployment that failed is no matter of an attempt. */
+        bool counts = own > EXIT_FAILED && own <= EXIT_WORKING;
+        a->code = counts ? (int)own : kind->otherwise;
     }
 }
 

@@ -95,8 +95,12 @@ static char *row_end(json_t *object, const char *member, int64_t now, bool *none
 
 /* "since 2026-11-24 12:46Z (3h ago)"; when the CA is asked again is in the row "Next". */
 static char *row_since(json_t *object, const char *member, int64_t now, bool *none) {
-    _cleanup(freep) char *time = row_end(object, member, now, none);
-    return time ? text_format("since %s", time) : NULL;
+    _cleanup(freep) char *time = row_time(object, member, now, none);
+    int64_t begin;
+    if (!time || clock_parse(json_string_value(json_object_get(object, member)), &begin) < 0)
+        return TAKE(time);
+    _cleanup(freep) char *span = view_span(begin < now ? now - begin : 0);
+    return span ? text_format("since %s (%s ago)", time, span) : NULL;
 }
 
 /* "done, generation 3", "failed, 2 in a row; again 2027-02-09 08:12Z: CAUSE" */

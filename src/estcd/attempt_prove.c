@@ -67,7 +67,7 @@ static int handshake(struct attempt *a, struct estc_error *err) {
     struct estc_coaps_options options = attempt_way(a, &own);
     if (a->anchors)
         options.explicit_trust = a->anchors;
-    if (a->identity->implicit_trust != CONFIG_IMPLICIT_ALWAYS)
+    if (options.explicit_trust && a->identity->implicit_trust != CONFIG_IMPLICIT_ALWAYS)
         options.trust = NULL;
     int rc = estc_coaps_new(&options, &transport, err);
     return rc ? rc : transport->ops->connect(transport, &a->wait, err);

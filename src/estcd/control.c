@@ -50,8 +50,22 @@ static void handle_show(struct ctl_call *call, json_t *params, void *arg) {
                        false);
 }
 
+static int ask(struct manager *manager, struct member *member, enum schedule_action action,
+               enum control_way way, enum manager_event_kind *kind, char **text) {
+    switch (way) {
+    case CONTROL_RETRIED:
+        return manager_retry(manager, member, kind, text);
+    case CONTROL_REKEYED:
+        return manager_rekey(manager, member, kind, text);
+    case CONTROL_WHEN_DUE:
+    case CONTROL_FORCED:
+        break;
+    }
+    return manager_ask(manager, member, action, way == CONTROL_FORCED, kind, text);
+}
+
 void control_ask(struct control *control, struct ctl_call *call, const json_t *params,
-                 enum schedule_action action, bool force, bool rekey) {
+                 enum schedule_action action, enum control_way way) {
     struct member *member = control_member(control, call, params);
     if (!member)
         return;
@@ -61,8 +75,7 @@ void control_ask(struct control *control, struct ctl_call *call, const json_t *p
     _cleanup(freep) char *text = NULL;
     if (more && control_follow(control, call, id))
         return;
-    int rc = rekey ? manager_rekey(control->manager, member, &kind, &text)
-                   : manager_ask(control->manager, member, action, force, &kind, &text);
+    int rc = ask(control->manager, member, action, way, &kind, &text);
     const struct manager_event event = {
         .kind = kind,
         .member = member,
@@ -79,20 +92,20 @@ void control_ask(struct control *control, struct ctl_call *call, const json_t *p
         control_unfollow(control, call);
 }
 
-static bool is_forced(const json_t *params) {
-    return json_is_true(json_object_get(params, "force"));
+static enum control_way way_of(const json_t *params) {
+    return json_is_true(json_object_get(params, "force")) ? CONTROL_FORCED : CONTROL_WHEN_DUE;
 }
 
 static void handle_enroll(struct ctl_call *call, json_t *params, void *arg) {
-    control_ask(arg, call, params, SCHEDULE_ENROLL, is_forced(params), false);
+    control_ask(arg, call, params, SCHEDULE_ENROLL, way_of(params));
 }
 
 static void handle_renew(struct ctl_call *call, json_t *params, void *arg) {
-    control_ask(arg, call, params, SCHEDULE_RENEW, is_forced(params), false);
+    control_ask(arg, call, params, SCHEDULE_RENEW, way_of(params));
 }
 
 static void handle_rollback(struct ctl_call *call, json_t *params, void *arg) {
-    control_ask(arg, call, params, SCHEDULE_ROLLBACK, false, false);
+    control_ask(arg, call, params, SCHEDULE_ROLLBACK, CONTROL_WHEN_DUE);
 }
 
 static void handle_cacerts(struct ctl_call *call, json_t *params, void *arg) {

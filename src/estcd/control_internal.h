@@ -18,10 +18,13 @@ struct control {
 
 /* control.c: the member that a call names, or NULL and the call is answered. */
 struct member *control_member(struct control *control, struct ctl_call *call, const json_t *params);
+/* How somebody wants something done. */
+enum control_way { CONTROL_WHEN_DUE, CONTROL_FORCED, CONTROL_RETRIED, CONTROL_REKEYED };
+
 /* control.c: asks the manager and answers. With `more` the caller hears everything, the end
- * included. */
+ * included. The action counts for the first two ways. */
 void control_ask(struct control *control, struct ctl_call *call, const json_t *params,
-                 enum schedule_action action, bool force, bool rekey);
+                 enum schedule_action action, enum control_way way);
 
 /* control_operate.c: what concerns the daemon as a whole, or an identity but for its enrolment. */
 void control_status(struct ctl_call *call, json_t *params, void *arg);

@@ -79,18 +79,12 @@ void control_needs_renewal(struct ctl_call *call, json_t *params, void *arg) {
     ctl_call_reply(call, json_pack("{s:b, s:s}", "needed", needed, "why", why ? why : ""), false);
 }
 
-/* What is planned, before its time if it waits for something; never what only is not due yet. */
 void control_retry(struct ctl_call *call, json_t *params, void *arg) {
-    const struct member *member = control_member(arg, call, params);
-    if (!member)
-        return;
-    const struct store_attempts *attempts = &member_identity(member)->attempts;
-    bool waits = attempts->failures > 0 || attempts->pending_until != 0;
-    control_ask(arg, call, params, member_plan(member)->action, waits, false);
+    control_ask(arg, call, params, SCHEDULE_RENEW, CONTROL_RETRIED);
 }
 
 void control_rekey(struct ctl_call *call, json_t *params, void *arg) {
-    control_ask(arg, call, params, SCHEDULE_RENEW, true, true);
+    control_ask(arg, call, params, SCHEDULE_RENEW, CONTROL_REKEYED);
 }
 
 static void set_pause(struct ctl_call *call, const json_t *params, struct control *control,

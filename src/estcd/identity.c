@@ -122,7 +122,7 @@ bool identity_needs_renewal(const struct identity *identity, int64_t now, int64_
     calm.attempts.pending_until = 0;
     calm.attempts.paused_since = 0;
     if (calm.attempts.failures > 0) /* then the last attempt is not the one that brought it */
-        calm.attempts = (struct store_attempts){0};
+        calm.attempts = (struct store_attempts){.rolled_back = calm.attempts.rolled_back};
     identity_plan(&calm, NULL, now, &plan);
     *why = text_format("renewal is due at %s (%s)", clock_text(plan.due, when), plan.why);
     return plan.due <= now;

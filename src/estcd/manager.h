@@ -93,6 +93,11 @@ int manager_ask(struct manager *manager, struct member *member, enum schedule_ac
  * or NULL. What is about an older one is not of interest any more. */
 void manager_deployed(struct manager *manager, struct member *member, int64_t generation,
                       const char *text);
+/* What is planned, before its time if it waits after a failure or for the CA; never what only is
+ * not due yet. As manager_ask(). */
+int manager_retry(struct manager *manager, struct member *member, enum manager_event_kind *kind,
+                  char **text);
+
 /* A renewal now, with another key whatever the configuration says. As manager_ask(); the wish
  * outlives failures, and ends with the daemon or with a certificate for another key. */
 int manager_rekey(struct manager *manager, struct member *member, enum manager_event_kind *kind,

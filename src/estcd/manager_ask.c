@@ -17,7 +17,8 @@ int manager_ask(struct manager *manager, struct member *member, enum schedule_ac
     int64_t now = timebase_now();
     char when[CLOCK_TEXT_MAX];
     *kind = MANAGER_STARTED;
-    if (action != SCHEDULE_ENROLL && !identity->have_facts && !identity->store_unfit)
+    bool wants_current = action == SCHEDULE_RENEW || action == SCHEDULE_ROLLBACK;
+    if (wants_current && !identity->have_facts && !identity->store_unfit)
         return -ENOENT;
     if (identity->working)
         return action == SCHEDULE_ROLLBACK ? -EBUSY : 0;
@@ -49,6 +50,18 @@ int manager_ask(struct manager *manager, struct member *member, enum schedule_ac
     identity->asked = true;
     member->wants_enroll = action == SCHEDULE_ENROLL && force;
     member->wants_another = force;
+    member_replan(member);
+    manager_schedule(manager);
+    return 0;
+}
+
+int manager_retry(struct manager *manager, struct member *member, enum manager_event_kind *kind,
+                  char **text) {
+    const struct store_attempts *attempts = &member->identity.attempts;
+    if (member->identity.working || (attempts->failures == 0 && attempts->pending_until == 0))
+        return manager_ask(manager, member, member->plan.action, false, kind, text);
+    *kind = MANAGER_STARTED;
+    member->identity.asked = true;
     member_replan(member);
     manager_schedule(manager);
     return 0;

@@ -32,7 +32,7 @@ void member_deploy_load(struct member *member) {
     struct identity *identity = &member->identity;
     struct deploy_record *record = &identity->deploy;
     store_load_deploy(member->manager->config->state_directory, identity->config->id, record);
-    if (!identity->config->deploy.digest || record->next == 0)
+    if (record->next == 0)
         return;
     /* Whatever the clock has done meanwhile: never longer than from now on. */
     int64_t longest = deploy_wait(record, &identity->config->deploy);
@@ -85,32 +85,30 @@ static void request(struct member *member) {
         end(member, 0, err.text);
 }
 
-static void look_at(struct member *member) {
+/* True when it has to be looked at again at deploy_at. What cannot be deployed for a while keeps
+ * its time, and is not waited for. */
+static bool look_at(struct member *member) {
     struct identity *identity = &member->identity;
     const struct config_deploy *deploy = &identity->config->deploy;
-    if (!deploy->digest || !identity->have_facts) {
-        member->deploy_at = 0;
-        return;
-    }
+    if (!deploy->digest || !identity->have_facts)
+        return false;
     if (deploy_is_new(&identity->deploy, deploy, identity->facts.generation)) {
         if (!deploy_begin(&identity->deploy, deploy, identity->facts.generation))
             request(member);
-        return;
+    } else if (member->deploy_at != 0 && member->deploy_at <= clock_boot_ms()) {
+        if (identity->deploy.state == DEPLOY_WAITING)
+            end(member, 0, SILENCE);
+        else
+            request(member);
     }
-    if (member->deploy_at == 0 || member->deploy_at > clock_boot_ms())
-        return;
-    if (identity->deploy.state == DEPLOY_WAITING)
-        end(member, 0, SILENCE);
-    else
-        request(member);
+    return member->deploy_at != 0;
 }
 
 void manager_deploy(struct manager *manager) {
     int64_t next = 0;
     for (size_t i = 0; i < manager->n_members; i++) {
         struct member *m = manager->members[i];
-        look_at(m);
-        if (m->deploy_at > 0 && (next == 0 || m->deploy_at < next))
+        if (look_at(m) && (next == 0 || m->deploy_at < next))
             next = m->deploy_at;
     }
     if (next > 0)

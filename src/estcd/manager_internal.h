@@ -106,7 +106,8 @@ void member_stop(struct member *member);    /* without a result */
 void member_restart(struct member *member); /* the same, and once more from the start */
 
 /* manager_progress.c */
-int member_set_deadline(struct member *member); /* of the worker that runs now */
+/* Of the worker that runs now, which has so many seconds for its attempt. */
+int member_set_deadline(struct member *member, int64_t timeout);
 void member_clear_deadline(struct member *member);
 
 /* manager_deploy.c */

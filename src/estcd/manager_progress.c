@@ -60,9 +60,9 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *arg) {
     return 0;
 }
 
-int member_set_deadline(struct member *member) {
+int member_set_deadline(struct member *member, int64_t timeout) {
     /* Twice the grace that the worker gives itself: its own end tells more. */
-    int64_t seconds = member->identity.config->attempt_timeout + (int64_t)2 * WORKER_GRACE_SECONDS;
+    int64_t seconds = timeout + (int64_t)2 * WORKER_GRACE_SECONDS;
     member->ends_by = clock_boot_ms() + seconds * 1000;
     return sd_event_add_time_relative(member->manager->event, &member->deadline_source,
                                       CLOCK_BOOTTIME, (uint64_t)seconds * USEC, USEC, on_deadline,

@@ -110,6 +110,11 @@ static enum manager_event_kind record(struct member *member, const struct attemp
 
 /* Nothing has changed, and nothing is to be tried again: whoever asked is told. */
 static void refuse_rollback(struct member *member, const char *text) {
+    const struct identity *identity = &member->identity;
+    /* The attempt has ended the waiting for a file to be mended. */
+    if (identity->store_unfit ||
+        (identity->attempts.failures > 0 && identity->attempts.last_result == ESTC_E_CREDENTIAL))
+        member_watch(member);
     journal_warning("%s: no rollback: %s", member->identity.config->id, text ? text : "");
     member_replan(member);
     tell(member, MANAGER_FAILED, NULL, text);
@@ -286,7 +291,10 @@ static void explain_death(struct member *member, const siginfo_t *si) {
     bool timed_out = member->overdue || (si->si_code != CLD_EXITED && si->si_status == SIGALRM);
     member->result = (struct attempt_result){
         .code = timed_out ? ESTC_E_TIMEOUT : -EIO,
-        .text = timed_out ? text_format("the attempt hung and was ended after attempt_timeout")
+        .text = timed_out
+                    ? text_format(
+                          "the attempt hung and was ended in its time (attempt_timeout): see that "
+                          "the server answers and that its name resolves")
                 : claimed ? text_format("the worker told of a certificate that is not there")
                 : si->si_code == CLD_EXITED
                     ? text_format("the worker ended without a result (status %d)", si->si_status)
@@ -337,11 +345,11 @@ static int on_exit_of_worker(sd_event_source *source, const siginfo_t *si, void 
     return 0;
 }
 
-static int watch_worker(struct member *member) {
+static int watch_worker(struct member *member, int64_t timeout) {
     int rc = sd_event_add_child(member->manager->event, &member->child_source, member->pid, WEXITED,
                                 on_exit_of_worker, member);
     if (rc >= 0)
-        rc = member_set_deadline(member);
+        rc = member_set_deadline(member, timeout);
     return rc < 0 ? rc
                   : sd_event_add_io(member->manager->event, &member->message_source, member->fd,
                                     EPOLLIN, on_messages, member);
@@ -370,7 +378,7 @@ void member_start(struct member *member, enum schedule_action action) {
     if (!rc) {
         identity->working = true;
         member->manager->n_working++;
-        rc = watch_worker(member);
+        rc = watch_worker(member, attempt_timeout(&task));
         if (rc < 0) {
             member_stop(member);
             estc_error_set(&err, rc, "cannot watch a worker: %s", strerror(-rc));

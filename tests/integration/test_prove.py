@@ -138,6 +138,21 @@ class Prove(harness.TestCase):
         self.assertEqual(self.s.current("gw").resolve(), waiting)
         self.assertEqual(self.gate.count("sren"), 1)
 
+    def test_retry_proves_the_same_one_again(self):
+        self.start()
+        before = self.enrolled()
+        self.gate.refusing = True
+        self.assertNotEqual(self.s.estc("renew", "gw", "--force").status, harness.DONE)
+        self.assert_kept(before, "sren", 1)
+        waiting = self.candidate.resolve()
+        self.assertNotEqual(self.s.estc("retry", "gw").status, harness.DONE)
+        self.assertEqual(self.candidate.resolve(), waiting)
+        self.gate.refused.clear()
+        self.gate.refusing = False
+        self.assertEqual(self.s.estc("retry", "gw").status, harness.DONE)
+        self.assertEqual(self.s.current("gw").resolve(), waiting)
+        self.assertEqual(self.gate.count("sren"), 1)
+
     def test_the_first_one_is_refused(self):
         """Nothing works before it, so nothing is lost by it."""
         self.start()

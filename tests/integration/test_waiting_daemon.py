@@ -52,6 +52,15 @@ class Daemon(waiting.DaemonCase):
         # Max-Age is 2 s, our own floor 5 s.
         self.assertGreater(time.monotonic() - began, 8)
 
+    def test_d05_retry_puts_the_first_request_again(self):
+        self.start()
+        self.s.wait_state("gw", "pending")
+        key, polls = self.key_file(), self.polls()
+        done = self.s.estc("retry", "gw")
+        self.assertEqual(done.status, harness.WORKING, done)
+        self.assertEqual(self.polls(), polls + 1)
+        self.assertEqual(self.key_file(), key)
+
     def test_d05_p08_a_bound_request_is_made_anew_with_the_same_key(self):
         self.start(pop="always")
         self.s.wait_state("gw", "pending")
