@@ -8,9 +8,7 @@
 
 #include "base/clock.h"
 
-#define REFUSALS 3         /* in a row: one may be an accident */
-#define RENEWAL_JITTER 50  /* per mille of the life that a renewal may come later, and ... */
-#define RENEWAL_LATEST 950 /* ... never later than this: schedule.h */
+#define REFUSALS 3 /* in a row: one may be an accident */
 #define PER_MILLE 1000
 
 #define ALERT_LABEL(name, label) [name] = label,
@@ -27,24 +25,21 @@ static void raise(struct alert *out, enum alert_level level, const char *fmt, ..
     va_end(args);
 }
 
-/* Share of the life after which a missing renewal is news. */
-static int64_t late_at(const struct config_identity *config) {
-    int64_t latest = config->renew_at + RENEWAL_JITTER;
-    if (latest > RENEWAL_LATEST)
-        latest = RENEWAL_LATEST;
-    int64_t news = latest + (PER_MILLE - latest) / 4;
-    return config->alert_at > news ? config->alert_at : news;
-}
-
-/* The moment at which that share has passed. */
+/* The moment at which a missing renewal is news: `alert_at` of the life that we have had it for,
+ * and never before a renewal that begins as late as it may can have come. */
 static int64_t late_since(const struct identity *identity) {
     const struct facts *facts = &identity->facts;
     bool issued = facts->issued_at > facts->not_before && facts->issued_at < facts->not_after;
     int64_t start = issued ? facts->issued_at : facts->not_before, life;
     if (__builtin_sub_overflow(facts->not_after, start, &life) || life <= 0)
         return facts->not_after;
-    int64_t share = late_at(identity->config);
-    return start + life / PER_MILLE * share + life % PER_MILLE * share / PER_MILLE;
+    int64_t share = identity->config->alert_at;
+    int64_t late = start + life / PER_MILLE * share + life % PER_MILLE * share / PER_MILLE;
+    int64_t by = identity_rolled_back(identity)
+                     ? schedule_latest(start, facts->not_after)
+                     : schedule_renewed_by(start, facts->not_after, identity->config->renew_at);
+    int64_t news = by + (facts->not_after - by) / 4;
+    return late > news ? late : news;
 }
 
 /* What does not mend itself, when it has happened often enough: in words, or NULL. */

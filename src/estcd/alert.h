@@ -32,7 +32,7 @@ struct alert {
  * the server refuses. Warning, with a certificate in force: a file is unfit; refusals three times
  * in a row (what a CA rejects, what no anchor vouches for: neither mends itself); a renewal that
  * has not come although `alert_at` of the life has passed, counted from when it was issued to us.
- * Where renewals come so late that this would be no news, a quarter of what is left at the latest
- * moment of a renewal has to pass as well.
+ * Where renewals come so late that this would be no news, and after a rollback, a quarter of what
+ * is left at the latest moment of a renewal has to pass as well.
  */
 void alert_decide(const struct identity *identity, int64_t now, struct alert *out);

@@ -36,6 +36,11 @@ bool identity_undeployed(const struct identity *identity) {
            identity->config->deploy.digest;
 }
 
+bool identity_rolled_back(const struct identity *identity) {
+    return identity->attempts.rolled_back != 0 && identity->have_facts &&
+           identity->attempts.rolled_back == identity->facts.generation;
+}
+
 enum identity_state identity_state(const struct identity *identity, int64_t now) {
     const struct store_attempts *attempts = &identity->attempts;
     if (identity->working)
@@ -150,8 +155,7 @@ void identity_plan(const struct identity *identity, const char *machine, int64_t
         .request_changed = identity->have_facts &&
                            strcmp(facts->request_digest, identity->config->request_digest) != 0,
         .names_only = identity->have_facts && identity_wants_names_only(identity->config, facts),
-        .rolled_back = identity->attempts.rolled_back != 0 && identity->have_facts &&
-                       identity->attempts.rolled_back == facts->generation,
+        .rolled_back = identity_rolled_back(identity),
         .asked = identity->asked,
         .unsure_since = identity->unsure_since,
         .failures = identity->attempts.failures,

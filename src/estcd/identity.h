@@ -69,6 +69,9 @@ bool identity_wants_names_only(const struct config_identity *config, const struc
  * while it runs (estcd -n and workers call it). */
 int identity_check_files(const struct config_identity *config, struct estc_error *err);
 
+/* Whether somebody went back to the certificate in force: it is renewed as late as is safe. */
+bool identity_rolled_back(const struct identity *identity);
+
 /* Whether the certificate in force could not be deployed; it is tried again. */
 bool identity_undeployed(const struct identity *identity);
 

@@ -131,6 +131,26 @@ static int64_t latest_point(int64_t life) {
     return least(share(life, RENEW_LATEST), life - least(life / 2, RENEW_ROOM));
 }
 
+/* By how much of a life a renewal may come later. */
+static int64_t jitter_span(int64_t life) {
+    return least(life / JITTER_SHARE, DAY);
+}
+
+/* The point of a life at which a renewal is due without jitter. */
+static int64_t renewal_point(int64_t life, int64_t renew_at) {
+    return least(share(life, least(most(renew_at, 0), RENEW_LATEST)), latest_point(life));
+}
+
+int64_t schedule_latest(int64_t not_before, int64_t not_after) {
+    return add(not_before, latest_point(subtract(not_after, not_before)));
+}
+
+int64_t schedule_renewed_by(int64_t not_before, int64_t not_after, int64_t renew_at) {
+    int64_t life = subtract(not_after, not_before);
+    return add(not_before, least(renewal_point(life, renew_at) + most(jitter_span(life), 0),
+                                 latest_point(life)));
+}
+
 /* "two thirds", "66 %", "33.3 %". */
 static char *share_text(int64_t permille) {
     if (permille >= 660 && permille <= 670)
@@ -147,10 +167,8 @@ static void plan_renewal(const struct schedule_input *in, int64_t start,
                        subtract(in->trust_until, start) > HOUR;
     int64_t life = subtract(trust_first ? in->trust_until : in->not_after, start);
     int64_t permille = in->rolled_back ? RENEW_LATEST : least(most(in->renew_at, 0), RENEW_LATEST);
-    int64_t latest = latest_point(life);
-    int64_t base = least(share(life, permille), latest);
-    int64_t spread = jitter(in, least(life / JITTER_SHARE, DAY) + 1, 0);
-    int64_t after = least(base + spread, latest);
+    int64_t base = renewal_point(life, permille);
+    int64_t after = least(base + jitter(in, jitter_span(life) + 1, 0), latest_point(life));
     *out = (struct schedule_plan){
         .action = SCHEDULE_RENEW, .due = add(start, after), .jitter = after - base};
     _cleanup(freep) char *text = conf_duration_text(life);
@@ -267,10 +285,6 @@ static void plan_spread(const struct schedule_input *in, int64_t now, struct sch
     struct schedule_plan before = *out;
     _cleanup(freep) char *text = conf_duration_text(out->jitter);
     explain(out, "%.90s; %s after the start, spread over machines", before.why, text ? text : "?");
-}
-
-int64_t schedule_latest(int64_t not_before, int64_t not_after) {
-    return add(not_before, share(subtract(not_after, not_before), RENEW_LATEST));
 }
 
 static void plan_pause(const struct schedule_input *in, struct schedule_plan *out) {

@@ -33,8 +33,8 @@ struct schedule_input {
     bool names_only;       /* ... namely for other names, which a renewal can ask for */
     bool rolled_back;      /* somebody wants this certificate, not its successor */
     int64_t unsure_since;  /* the believed time when the daemon began without a clock to trust, and
-                              how  long before that it ended, nobody knows; 0: the clock is good, or
-                              the  certificate came since */
+                              how long before that it ended, nobody knows; 0: the clock is good, or
+                              the certificate came since */
     bool asked;            /* somebody asked for it now */
     unsigned failures;     /* attempts failed in a row */
     int64_t last_attempt;  /* end of the last attempt; 0: never */
@@ -84,6 +84,9 @@ void schedule_plan(const struct schedule_input *in, int64_t now, struct schedule
 
 /* The latest safe point: what is not renewed by then may expire. */
 int64_t schedule_latest(int64_t not_before, int64_t not_after);
+/* The moment by which a renewal after `renew_at` per mille of that life has begun, whatever its
+ * jitter; never later than the latest safe point. */
+int64_t schedule_renewed_by(int64_t not_before, int64_t not_after, int64_t renew_at);
 
 /* The wait after so many failures with `remaining` seconds of life left (0: none), before jitter.
  */

@@ -63,6 +63,29 @@ static void late_renewals_raise_none_before_their_time(void **state) {
     }
 }
 
+/* A rollback is renewed at the latest safe point only, and nothing is amiss before. */
+static void a_rollback_raises_none_before_its_renewal(void **state) {
+    (void)state;
+    struct identity identity = sound();
+    identity.facts.generation = 7;
+    identity.attempts.rolled_back = 7;
+    assert_int_equal(at(&identity, T0 + 850000).level, ALERT_NONE);
+    assert_int_equal(at(&identity, T0).next, T0 + 962500);
+    identity.facts.generation = 8; /* something newer came */
+    assert_int_equal(at(&identity, T0).next, T0 + 850000);
+}
+
+/* Of a short life the point lies before its 95 %, for three tries to fit. */
+static void a_short_life_is_news_after_its_latest_renewal(void **state) {
+    (void)state;
+    struct identity identity = sound();
+    config.renew_at = 950;
+    config.alert_at = 500;
+    identity.facts.not_after = T0 + 100;
+    assert_int_equal(schedule_latest(T0, T0 + 100), T0 + 70);
+    assert_int_equal(at(&identity, T0).next, T0 + 77);
+}
+
 static void a_certificate_that_came_late_has_the_life_that_it_has_left(void **state) {
     (void)state;
     struct identity identity = sound();
@@ -140,6 +163,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rises_at_the_share_and_again_at_the_end),
         cmocka_unit_test(late_renewals_raise_none_before_their_time),
+        cmocka_unit_test(a_rollback_raises_none_before_its_renewal),
+        cmocka_unit_test(a_short_life_is_news_after_its_latest_renewal),
         cmocka_unit_test(a_certificate_that_came_late_has_the_life_that_it_has_left),
         cmocka_unit_test(alert_at_a_hundred_percent_is_the_expiry),
         cmocka_unit_test(refusals_count_when_they_repeat),
