@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "base/text.h"
 #include "ctl/ctl.h"
 
 /* Counts brackets outside strings. What it makes of text that is no JSON does not matter: the
@@ -34,4 +35,16 @@ json_t *ctl_json_object(const char *data, size_t len) {
     json_error_t ignored;
     _cleanup(json_freep) json_t *json = json_loadb(data, len, JSON_REJECT_DUPLICATES, &ignored);
     return json_is_object(json) ? TAKE(json) : NULL;
+}
+
+int64_t ctl_json_int(const json_t *object, const char *member, int64_t min, int64_t max) {
+    json_int_t value = json_integer_value(json_object_get(object, member));
+    return value < min ? min : value > max ? max : value;
+}
+
+char *ctl_json_text(const json_t *object, const char *member, size_t max) {
+    const json_t *value = json_object_get(object, member);
+    return json_is_string(value)
+               ? text_clean(json_string_value(value), json_string_length(value), max)
+               : NULL;
 }

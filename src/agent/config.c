@@ -11,14 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/evp.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include <estc/buf.h>
 #include <estc/csr.h>
 #include <estc/op.h>
 #include <estc/trust.h>
 
+#include "agent/digest.h"
 #include "base/cleanup_ossl.h"
 #include "base/text.h"
 #include "est/wishes.h"
@@ -207,28 +208,22 @@ static int compare_texts(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Every part with its length before it, so that no two lists look alike. */
-static bool digest_add(EVP_MD_CTX *md, const char *text) {
-    uint64_t len = text ? strlen(text) : 0;
-    return EVP_DigestUpdate(md, &len, sizeof(len)) && EVP_DigestUpdate(md, text ? text : "", len);
-}
-
-/* Over all that is asked for, or with sans NULL over all but the names. Hexadecimal; NULL when out
- * of memory. */
-static char *digest_text(const struct config_identity *i, const char *const *sans) {
-    _cleanup(md_ctx_freep) EVP_MD_CTX *md = EVP_MD_CTX_new();
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
-    bool ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) &&
-              digest_add(md, i->url_parts.root) && digest_add(md, i->label) &&
-              (!sans || digest_add(md, i->subject)) &&
-              digest_add(md, estc_key_type_name((enum estc_key_type)i->key_type));
-    for (; ok && sans && *sans; sans++)
-        ok = digest_add(md, *sans);
+/* Over all that is asked for, or with sans NULL over all but the names. NULL when out of memory. */
+static char *digest_request(const struct config_identity *i, const char *const *sans) {
+    _cleanup(estc_buf_clear) struct estc_buf all = {0};
+    int rc = digest_add(&all, i->url_parts.root);
+    if (!rc)
+        rc = digest_add(&all, i->label);
+    if (!rc && sans)
+        rc = digest_add(&all, i->subject);
+    if (!rc)
+        rc = digest_add(&all, estc_key_type_name((enum estc_key_type)i->key_type));
+    for (; !rc && sans && *sans; sans++)
+        rc = digest_add(&all, *sans);
     /* Not of the form of a subjectAltName; absent where it always was. */
-    if (ok && i->key_origin == CONFIG_ORIGIN_SERVER)
-        ok = digest_add(md, "key of the server");
-    return ok && EVP_DigestFinal_ex(md, digest, &len) ? text_hex(digest, len) : NULL;
+    if (!rc && i->key_origin == CONFIG_ORIGIN_SERVER)
+        rc = digest_add(&all, "key of the server");
+    return rc ? NULL : digest_text(&all);
 }
 
 static int make_digests(struct config_identity *i) {
@@ -239,8 +234,8 @@ static int make_digests(struct config_identity *i) {
     for (size_t k = 0; k < n; k++)
         sorted[k] = i->subject_alt_names[k];
     qsort(sorted, n, sizeof(*sorted), compare_texts);
-    i->request_digest = digest_text(i, sorted);
-    i->rest_digest = digest_text(i, NULL);
+    i->request_digest = digest_request(i, sorted);
+    i->rest_digest = digest_request(i, NULL);
     return i->request_digest && i->rest_digest ? 0 : -ENOMEM;
 }
 

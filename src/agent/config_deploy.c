@@ -9,10 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #include <estc/buf.h>
 
+#include "agent/digest.h"
 #include "base/cleanup.h"
 #include "base/text.h"
 
@@ -101,9 +100,8 @@ static mode_t default_mode(const struct config_install *i) {
 }
 
 static void judge_mode(struct config_install *i, const char *id, struct conf_errors *errors) {
-    char *end = NULL;
-    unsigned long mode = i->mode ? strtoul(i->mode, &end, 8) : default_mode(i);
-    if (i->mode && (*end || i->mode[strspn(i->mode, "01234567")] || mode > 0777)) {
+    unsigned long mode = i->mode ? strtoul(i->mode, NULL, 8) : default_mode(i);
+    if (i->mode && (i->mode[strspn(i->mode, "01234567")] || mode > 0777)) {
         conf_error(errors, &i->origin,
                    "%s: install: mode: '%s' is not an octal number from \"0\" to \"0777\"", id,
                    i->mode);
@@ -169,18 +167,11 @@ void config_deploy_judge(struct config_deploy *deploy, const char *id,
 
 /* --- the whole as one number --- */
 
-/* Every part with its length before it, so that no two lists look alike. */
-static int add(struct estc_buf *all, const char *text) {
-    uint64_t len = text ? strlen(text) : 0;
-    int rc = estc_buf_append(all, &len, sizeof(len));
-    return rc || len == 0 ? rc : estc_buf_append(all, text, len);
-}
-
 static int add_texts(struct estc_buf *all, char *const *texts) {
     int rc = 0;
     for (; !rc && texts && *texts; texts++)
-        rc = add(all, *texts);
-    return rc ? rc : add(all, NULL);
+        rc = digest_add(all, *texts);
+    return rc ? rc : digest_add(all, NULL);
 }
 
 static int add_install(struct estc_buf *all, const struct config_install *i) {
@@ -188,14 +179,12 @@ static int add_install(struct estc_buf *all, const struct config_install *i) {
     const uint64_t numbers[] = {(uint64_t)i->content, (uint64_t)i->format, i->mode_bits};
     int rc = estc_buf_append(all, numbers, sizeof(numbers));
     for (size_t n = 0; !rc && n < sizeof(texts) / sizeof(texts[0]); n++)
-        rc = add(all, texts[n]);
+        rc = digest_add(all, texts[n]);
     return rc;
 }
 
 int config_deploy_complete(struct config_deploy *deploy) {
     _cleanup(estc_buf_clear) struct estc_buf all = {0};
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
     int rc = 0;
     if (deploy->install.n == 0 && deploy->exec.n == 0 && !deploy->reload && !deploy->restart)
         return 0;
@@ -207,9 +196,9 @@ int config_deploy_complete(struct config_deploy *deploy) {
         rc = add_texts(&all, deploy->restart);
     for (size_t n = 0; !rc && n < deploy->exec.n; n++)
         rc = add_texts(&all, config_exec_at(deploy, n)->command);
-    if (rc || !EVP_Digest(all.data, all.len, digest, &len, EVP_sha256(), NULL))
+    if (rc)
         return -ENOMEM;
-    deploy->digest = text_hex(digest, len);
+    deploy->digest = digest_text(&all);
     return deploy->digest ? 0 : -ENOMEM;
 }
 

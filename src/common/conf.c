@@ -208,9 +208,13 @@ int conf_read_file(const char *path, const struct conf_key *keys, void *target,
     return 0;
 }
 
+bool conf_reads(const char *name) {
+    size_t len = strlen(name);
+    return name[0] != '.' && len > 5 && strcmp(name + len - 5, ".conf") == 0;
+}
+
 static int is_conf_file(const struct dirent *entry) {
-    size_t len = strlen(entry->d_name);
-    return entry->d_name[0] != '.' && len > 5 && strcmp(entry->d_name + len - 5, ".conf") == 0;
+    return conf_reads(entry->d_name);
 }
 
 int conf_read_dir(const char *dir, const struct conf_key *keys, void *target,

@@ -83,6 +83,9 @@ int conf_read_file(const char *path, const struct conf_key *keys, void *target,
 int conf_read_dir(const char *dir, const struct conf_key *keys, void *target,
                   struct conf_errors *errors);
 
+/* Whether conf_read_dir() reads a file of that name. */
+bool conf_reads(const char *name);
+
 /* Frees what the table owns in target, list items included, and zeroes the targets. */
 void conf_clear(const struct conf_key *keys, void *target);
 

@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "common/conf.h"
 
 static int check(const char *path, struct estc_error *err) {
     struct stat st;
@@ -38,8 +39,7 @@ static int check_dir(const char *dir, struct estc_error *err) {
     int rc = check(dir, err);
     for (const struct dirent *entry; !rc && (entry = readdir(entries));) {
         _cleanup(freep) char *path = text_format("%s/%s", dir, entry->d_name);
-        size_t len = strlen(entry->d_name);
-        if (entry->d_name[0] != '.' && len > 5 && strcmp(entry->d_name + len - 5, ".conf") == 0)
+        if (conf_reads(entry->d_name))
             rc = path ? check(path, err) : estc_error_set(err, -ENOMEM, "out of memory");
     }
     closedir(entries);

@@ -16,17 +16,22 @@
 #include <estc/key.h>
 #include <estc/trust.h>
 
+#include "agent/layout.h"
 #include "base/cleanup_estc.h"
 #include "base/cleanup_ossl.h"
 #include "base/fs.h"
 #include "base/text.h"
 
 #define PEM_MAX (256 * 1024)
-#define CURRENT_PREFIX "generations/"
 
 int state_open(const char *path, struct state *out, struct estc_error *err) {
     struct stat st;
     _cleanup(fs_closep) int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return estc_error_set(err, -ENOENT,
+                              "the state folder %s does not exist: start estcd, which makes it, or "
+                              "mend state_directory",
+                              path);
     if (fd < 0 || fstat(fd, &st) < 0)
         return fs_fail(err, errno, "open", path);
     *out = (struct state){.fd = fd, .uid = st.st_uid, .gid = st.st_gid};
@@ -40,17 +45,11 @@ void state_close(struct state *state) {
 
 /* What `current` says, if it says what the daemon writes there. */
 static int read_current(int dirfd, int64_t *out, struct estc_error *err) {
-    char target[64] = "";
-    ssize_t len = readlinkat(dirfd, "current", target, sizeof(target) - 1);
-    if (len < 0)
-        return fs_fail(err, errno, "read the link", "current");
-    const char *digits = target + strlen(CURRENT_PREFIX);
-    if (strncmp(target, CURRENT_PREFIX, strlen(CURRENT_PREFIX)) != 0 || digits[0] < '1' ||
-        digits[0] > '9' || strlen(digits) > 15 || digits[strspn(digits, "0123456789")])
-        return estc_error_set(err, ESTC_E_CREDENTIAL,
-                              "current does not point at a generation of estcd's");
-    *out = strtoll(digits, NULL, 10);
-    return 0;
+    *out = layout_link_generation(dirfd, "current");
+    return *out != 0 ? 0
+                     : estc_error_set(err, ESTC_E_CREDENTIAL,
+                                      "no certificate is in force: there is no link 'current' to a "
+                                      "generation of estcd's");
 }
 
 static int read_file(const struct state *state, int folder, const char *name, struct estc_buf *out,
@@ -124,7 +123,7 @@ int state_read(const struct state *state, const char *id, int64_t now, struct cr
     int rc = dirfd < 0 ? dirfd : read_current(dirfd, &number, err);
     if (rc)
         return rc;
-    _cleanup(freep) char *path = text_format(CURRENT_PREFIX "%lld", (long long)number);
+    _cleanup(freep) char *path = text_format(LAYOUT_GENERATIONS "/%lld", (long long)number);
     _cleanup(fs_closep) int folder = path
                                          ? fs_open_beneath(dirfd, path, O_RDONLY | O_DIRECTORY, err)
                                          : estc_error_set(err, -ENOMEM, "out of memory");

@@ -7,12 +7,12 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "ctl/json.h"
 
 #define FAILURES_MAX 1000000000
 #define TEXT_MAX 512
-#define TIME_MAX INT64_C(253402300799)
 #define WAIT_FIRST 60
 #define WAIT_LONGEST (6 * 3600)
 #define PATIENCE 600 /* besides what units and programs may take */
@@ -35,26 +35,14 @@ json_t *deploy_to_json(const struct deploy_record *record) {
                      "last_error", record->last_error, "next", (json_int_t)record->next);
 }
 
-static int64_t number(const json_t *json, const char *name, int64_t max) {
-    json_int_t value = json_integer_value(json_object_get(json, name));
-    return value < 0 ? 0 : value > max ? max : value;
-}
-
-static char *clean(const json_t *json, const char *name) {
-    const json_t *value = json_object_get(json, name);
-    return json_is_string(value)
-               ? text_clean(json_string_value(value), json_string_length(value), TEXT_MAX)
-               : NULL;
-}
-
 void deploy_from_json(const json_t *json, struct deploy_record *out) {
-    _cleanup(freep) char *state = clean(json, "state");
+    _cleanup(freep) char *state = ctl_json_text(json, "state", TEXT_MAX);
     *out = (struct deploy_record){
-        .generation = number(json, "generation", INT64_MAX),
-        .digest = clean(json, "digest"),
-        .failures = (unsigned)number(json, "failures", FAILURES_MAX),
-        .last_error = clean(json, "last_error"),
-        .next = number(json, "next", TIME_MAX),
+        .generation = ctl_json_int(json, "generation", 0, INT64_MAX),
+        .digest = ctl_json_text(json, "digest", TEXT_MAX),
+        .failures = (unsigned)ctl_json_int(json, "failures", 0, FAILURES_MAX),
+        .last_error = ctl_json_text(json, "last_error", TEXT_MAX),
+        .next = ctl_json_int(json, "next", 0, CLOCK_LAST),
     };
     for (int i = 0; state && i < DEPLOY_STATE_MAX_; i++)
         if (strcmp(state, deploy_state_names[i]) == 0)

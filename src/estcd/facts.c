@@ -24,7 +24,6 @@
  * escaped and all. */
 #define FACTS_SAN_WRITTEN 512
 #define FACTS_SANS_WRITTEN 4000
-/* Beyond the year 9999 nothing is a date; keeps the schedule's arithmetic far from overflow. */
 
 static const struct {
     const char *name;
@@ -40,6 +39,7 @@ static const struct {
     {"rest_digest", offsetof(struct facts, rest_digest), true},
 };
 
+/* Dates are bounded so that whoever reckons with them need not think of overflows. */
 static const struct {
     const char *name;
     size_t offset;

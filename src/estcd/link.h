@@ -9,7 +9,7 @@
 
 #include <estc/error.h>
 
-/* Links that are known to be up; of more than these nothing is heard twice either, see below. */
+/* So many links are told apart. */
 #define LINK_KNOWN 64
 struct link_known {
     int up[LINK_KNOWN]; /* interface indices; 0: free */

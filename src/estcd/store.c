@@ -56,13 +56,18 @@ static int check_format(int dirfd, struct estc_error *err) {
     return 0;
 }
 
+int store_open_state(const char *state_directory, struct estc_error *err) {
+    int fd = open(state_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? fs_fail(err, errno, "open", state_directory) : fd;
+}
+
 int store_prepare(const char *state_directory, struct estc_error *err) {
     int rc = fs_mkdir_all(AT_FDCWD, state_directory, STORE_FOLDER_MODE, err);
     if (rc)
         return rc;
-    _cleanup(fs_closep) int dirfd = open(state_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup(fs_closep) int dirfd = store_open_state(state_directory, err);
     if (dirfd < 0)
-        return fs_fail(err, errno, "open", state_directory);
+        return dirfd;
     rc = check_format(dirfd, err);
     if (!rc)
         rc = fs_mkdir_all(dirfd, IDENTITIES, STORE_FOLDER_MODE, err);
@@ -70,10 +75,8 @@ int store_prepare(const char *state_directory, struct estc_error *err) {
 }
 
 int store_tidy(const char *state_directory, struct estc_error *err) {
-    _cleanup(fs_closep) int dirfd = open(state_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dirfd < 0)
-        return fs_fail(err, errno, "open", state_directory);
-    return store_sweep(dirfd, err);
+    _cleanup(fs_closep) int dirfd = store_open_state(state_directory, err);
+    return dirfd < 0 ? dirfd : store_sweep(dirfd, err);
 }
 
 int store_open_identity(const char *state_directory, const char *id, bool create,
@@ -159,33 +162,18 @@ int store_write_json(int dirfd, const char *name, const json_t *json, bool repla
 
 /* --- what is in force --- */
 
-int64_t store_generation_number(const char *name) {
-    if (name[0] < '1' || name[0] > '9' || strlen(name) > 15 || name[strspn(name, "0123456789")])
-        return 0;
-    return strtoll(name, NULL, 10);
-}
-
-int64_t store_link_number(int dirfd, const char *link) {
-    static const char prefix[] = STORE_GENERATIONS "/";
-    char target[64] = "";
-    ssize_t len = readlinkat(dirfd, link, target, sizeof(target) - 1);
-    if (len < 0 || strncmp(target, prefix, strlen(prefix)) != 0)
-        return 0;
-    return store_generation_number(target + strlen(prefix));
-}
-
 int store_open_link(int dirfd, const char *link, int *out, struct estc_error *err) {
-    int64_t number = store_link_number(dirfd, link);
+    int64_t number = layout_link_generation(dirfd, link);
     if (number == 0)
         return estc_error_set(err, -ENOENT, "nothing in force yet");
     char name[24];
     snprintf(name, sizeof(name), "%lld", (long long)number);
     _cleanup(fs_closep) int all =
-        openat(dirfd, STORE_GENERATIONS, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        openat(dirfd, LAYOUT_GENERATIONS, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     int fd = all < 0 ? -1 : openat(all, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
-        return estc_error_set(err, ESTC_E_CREDENTIAL, STORE_GENERATIONS "/%s cannot be opened (%m)",
-                              name);
+        return estc_error_set(err, ESTC_E_CREDENTIAL,
+                              LAYOUT_GENERATIONS "/%s cannot be opened (%m)", name);
     *out = fd;
     return 0;
 }
@@ -265,36 +253,23 @@ void store_attempts_clear(struct store_attempts *attempts) {
     *attempts = (struct store_attempts){0};
 }
 
-static int64_t bounded(const json_t *json, const char *name, int64_t min, int64_t max) {
-    json_int_t value = json_integer_value(json_object_get(json, name));
-    return value < min ? min : value > max ? max : value;
-}
-
-static char *bounded_text(const json_t *json, const char *name) {
-    const json_t *value = json_object_get(json, name);
-    return json_is_string(value)
-               ? text_clean(json_string_value(value), json_string_length(value), ERROR_TEXT_MAX)
-               : NULL;
-}
-
-int store_load_attempts(const char *state_directory, const char *id, struct store_attempts *out) {
+void store_load_attempts(const char *state_directory, const char *id, struct store_attempts *out) {
     *out = (struct store_attempts){0};
     _cleanup(fs_closep) int dirfd = store_open_identity(state_directory, id, false, NULL);
     _cleanup(json_freep) json_t *json = NULL;
     if (dirfd < 0 || store_read_json(dirfd, ATTEMPTS, &json, NULL))
-        return 0;
+        return;
     *out = (struct store_attempts){
-        .failures = (unsigned)bounded(json, "failures", 0, FAILURES_MAX),
-        .last_attempt = bounded(json, "last_attempt", 0, CLOCK_LAST),
-        .last_result = (int)bounded(json, "last_result", INT_MIN, ESTC_E_MAX_ - 1),
-        .last_error = bounded_text(json, "last_error"),
-        .last_action = bounded_text(json, "last_action"),
-        .pending_until = bounded(json, "pending_until", 0, CLOCK_LAST),
-        .pending_since = bounded(json, "pending_since", 0, CLOCK_LAST),
-        .rolled_back = bounded(json, "rolled_back", 0, GENERATION_MAX),
-        .paused_since = bounded(json, "paused_since", 0, CLOCK_LAST),
+        .failures = (unsigned)ctl_json_int(json, "failures", 0, FAILURES_MAX),
+        .last_attempt = ctl_json_int(json, "last_attempt", 0, CLOCK_LAST),
+        .last_result = (int)ctl_json_int(json, "last_result", INT_MIN, ESTC_E_MAX_ - 1),
+        .last_error = ctl_json_text(json, "last_error", ERROR_TEXT_MAX),
+        .last_action = ctl_json_text(json, "last_action", ERROR_TEXT_MAX),
+        .pending_until = ctl_json_int(json, "pending_until", 0, CLOCK_LAST),
+        .pending_since = ctl_json_int(json, "pending_since", 0, CLOCK_LAST),
+        .rolled_back = ctl_json_int(json, "rolled_back", 0, GENERATION_MAX),
+        .paused_since = ctl_json_int(json, "paused_since", 0, CLOCK_LAST),
     };
-    return 0;
 }
 
 int store_save_attempts(const char *state_directory, const char *id,

@@ -3,20 +3,21 @@
  * The state folder. Layout (folders are 0750, files with a key in them 0600):
  *
  *   STATE/format                          "1"
+ *   STATE/lock                            flock()ed by the daemon
  *   STATE/clock.json                      the latest moment that is known to have passed
+ *   STATE/spool/deploy/ID                 empty: ID waits for estcd-deploy, which takes it away
  *   STATE/identities/ID/lock              flock()ed by the worker that owns the folder
  *   STATE/identities/ID/pending/key.pem   the key of an attempt, before anything is sent
- *   STATE/identities/ID/pending/request.json   {op, request_digest, csr (base64), retry_at}
+ *   STATE/identities/ID/pending/request.json   the request, and when the CA wants to be asked again
  *   STATE/identities/ID/generations/N/{key,cert,chain,fullchain,cacerts,combined}.pem, facts.json
  *   STATE/identities/ID/current -> generations/N        what is in force
  *   STATE/identities/ID/candidate -> generations/N      issued, and not in force yet
  *   STATE/identities/ID/trust/generations/N/{anchors,helpers}.pem, trust.json
  *   STATE/identities/ID/trust/current -> generations/N      the explicit anchors, from /crts
  *   STATE/identities/ID/birth.json        fingerprint of the birth certificate
- *   STATE/identities/ID/attempts.json     the manager's: failures in a row, last result, back-off
- *   STATE/identities/ID/deploy.json       the manager's: what became of installing it elsewhere
- *   STATE/spool/deploy/ID                 empty: ID waits for estcd-deploy, which takes it away
+ *   STATE/identities/ID/attempts.json     the manager's: failures in a row, last result, pause
  *   STATE/identities/ID/history.json      the manager's: how the last attempts ended
+ *   STATE/identities/ID/deploy.json       the manager's: what became of installing it elsewhere
  *
  * A generation is written under a temporary name, synced, renamed to its number, and only then
  * pointed at, by `candidate` first. Renaming that to `current` switches key and certificate
@@ -77,7 +78,7 @@ struct store_attempts {
     int64_t paused_since;  /* somebody wants nothing to be done; 0: not so */
 };
 /* Absent or unreadable: zeroes, which is safe. */
-int store_load_attempts(const char *state_directory, const char *id, struct store_attempts *out);
+void store_load_attempts(const char *state_directory, const char *id, struct store_attempts *out);
 int store_save_attempts(const char *state_directory, const char *id,
                         const struct store_attempts *attempts, struct estc_error *err);
 void store_attempts_clear(struct store_attempts *attempts);

@@ -7,8 +7,6 @@
 #include "store_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -18,14 +16,9 @@
 
 #define CLOCK_FILE "clock.json"
 
-static int open_state(const char *state_directory, struct estc_error *err) {
-    int fd = open(state_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 ? fs_fail(err, errno, "open", state_directory) : fd;
-}
-
 int64_t store_load_clock(const char *state_directory) {
     struct estc_error err = {0};
-    _cleanup(fs_closep) int dirfd = open_state(state_directory, &err);
+    _cleanup(fs_closep) int dirfd = store_open_state(state_directory, &err);
     _cleanup(json_freep) json_t *json = NULL;
     int rc = dirfd < 0 ? dirfd : store_read_json(dirfd, CLOCK_FILE, &json, &err);
     const char *text = rc ? NULL : json_string_value(json_object_get(json, "passed"));
@@ -39,7 +32,7 @@ int64_t store_load_clock(const char *state_directory) {
 }
 
 int store_save_clock(const char *state_directory, int64_t passed, struct estc_error *err) {
-    _cleanup(fs_closep) int dirfd = open_state(state_directory, err);
+    _cleanup(fs_closep) int dirfd = store_open_state(state_directory, err);
     if (dirfd < 0)
         return dirfd;
     char text[CLOCK_TEXT_MAX];

@@ -34,9 +34,9 @@ int store_save_deploy(const char *state_directory, const char *id,
 }
 
 int store_request_deploy(const char *state_directory, const char *id, struct estc_error *err) {
-    _cleanup(fs_closep) int state = open(state_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup(fs_closep) int state = store_open_state(state_directory, err);
     if (state < 0)
-        return fs_fail(err, errno, "open", state_directory);
+        return state;
     _cleanup(freep) char *path = text_format(SPOOL "/%s", id);
     int rc = path ? fs_mkdir_all(state, SPOOL, STORE_FOLDER_MODE, err)
                   : estc_error_set(err, -ENOMEM, "out of memory");

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "agent/layout.h"
 #include "store.h"
 
 #define STORE_FOLDER_MODE 0750
@@ -13,7 +14,6 @@
 #define STORE_PEM_MAX (256 * 1024)
 #define STORE_KEPT 3 /* generations */
 
-#define STORE_GENERATIONS "generations"
 #define STORE_PENDING "pending"
 #define STORE_CURRENT "current"
 #define STORE_CANDIDATE "candidate"
@@ -26,16 +26,12 @@ struct store {
     char *path;  /* of the folder, for texts */
 };
 
+/* STATE itself, as it stands. A descriptor, or negative. */
+int store_open_state(const char *state_directory, struct estc_error *err);
+
 /* The identity's folder; with `create` it is made. A descriptor, or negative. */
 int store_open_identity(const char *state_directory, const char *id, bool create,
                         struct estc_error *err);
-
-/* The number in a generation's name; 0 for what is none of ours. */
-int64_t store_generation_number(const char *name);
-
-/* The generation that a link (STORE_CURRENT, STORE_CANDIDATE) points at; 0 for none, and for
- * anything else that stands there. */
-int64_t store_link_number(int dirfd, const char *link);
 
 /* The folder that a link points at: -ENOENT without one, ESTC_E_CREDENTIAL when it is gone. */
 int store_open_link(int dirfd, const char *link, int *out, struct estc_error *err);

@@ -18,7 +18,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 
-#define NAME_SIZE (sizeof(STORE_GENERATIONS "/") + 20)
+#define NAME_SIZE (sizeof(LAYOUT_GENERATIONS "/") + 20)
 
 /* The highest number below `bound`; 0 without one. */
 static int64_t newest_below(int all, int64_t bound) {
@@ -26,7 +26,7 @@ static int64_t newest_below(int all, int64_t bound) {
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     int64_t highest = 0;
     for (const struct dirent *e; dir && (e = readdir(dir));) {
-        int64_t number = store_generation_number(e->d_name);
+        int64_t number = layout_generation(e->d_name);
         if (number < bound && number > highest)
             highest = number;
     }
@@ -66,18 +66,18 @@ static int judge(const struct store *store, const char *name, const char *left, 
 }
 
 int store_roll_back(struct store *store, int64_t now, struct facts *facts, struct estc_error *err) {
-    _cleanup(fs_closep) int all = fs_open_dir(store->dirfd, STORE_GENERATIONS, err);
+    _cleanup(fs_closep) int all = fs_open_dir(store->dirfd, LAYOUT_GENERATIONS, err);
     if (all < 0)
         return all == -ENOENT
                    ? estc_error_set(err, ESTC_E_NOT_FOUND, "%s: no certificate yet", store->path)
                    : all;
     _cleanup(freep) char *left = fingerprint_in_force(store);
-    int64_t number = store_link_number(store->dirfd, STORE_CURRENT);
+    int64_t number = layout_link_generation(store->dirfd, STORE_CURRENT);
     while ((number = newest_below(all, number)) > 0) {
         char name[NAME_SIZE];
         struct estc_error why = {0};
         _cleanup(facts_clear) struct facts found = {0};
-        snprintf(name, sizeof(name), STORE_GENERATIONS "/%lld", (long long)number);
+        snprintf(name, sizeof(name), LAYOUT_GENERATIONS "/%lld", (long long)number);
         if (judge(store, name, left, now, &found, &why)) {
             log_notice("not rolled back to: %s", why.text);
             continue;

@@ -30,16 +30,16 @@ static int out_of_memory(struct estc_error *err) {
 /* --- the generations' numbers --- */
 
 int store_series_open(const struct store *store, struct estc_error *err) {
-    int fd = fs_open_dir(store->dirfd, STORE_GENERATIONS, NULL);
+    int fd = fs_open_dir(store->dirfd, LAYOUT_GENERATIONS, NULL);
     if (fd == -ENOTDIR || fd == -ELOOP) {
-        int rc = store_set_aside(store->dirfd, store->path, STORE_GENERATIONS, err);
+        int rc = store_set_aside(store->dirfd, store->path, LAYOUT_GENERATIONS, err);
         if (rc)
             return rc;
     }
     if (fd >= 0)
         return fd;
-    int rc = fs_mkdir_all(store->dirfd, STORE_GENERATIONS, STORE_FOLDER_MODE, err);
-    return rc ? rc : fs_open_dir(store->dirfd, STORE_GENERATIONS, err);
+    int rc = fs_mkdir_all(store->dirfd, LAYOUT_GENERATIONS, STORE_FOLDER_MODE, err);
+    return rc ? rc : fs_open_dir(store->dirfd, LAYOUT_GENERATIONS, err);
 }
 
 int64_t store_series_next(int all) {
@@ -47,8 +47,8 @@ int64_t store_series_next(int all) {
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     int64_t highest = 0;
     for (const struct dirent *e; dir && (e = readdir(dir));)
-        if (store_generation_number(e->d_name) > highest)
-            highest = store_generation_number(e->d_name);
+        if (layout_generation(e->d_name) > highest)
+            highest = layout_generation(e->d_name);
     if (dir)
         closedir(dir);
     return highest + 1;
@@ -57,7 +57,7 @@ int64_t store_series_next(int all) {
 /* The STORE_KEPT highest numbers, the highest first. */
 static void find_last(DIR *dir, int64_t last[STORE_KEPT]) {
     for (const struct dirent *e; (e = readdir(dir));) {
-        int64_t number = store_generation_number(e->d_name);
+        int64_t number = layout_generation(e->d_name);
         for (int i = 0; i < STORE_KEPT; i++)
             if (number > last[i]) {
                 int64_t next = last[i];
@@ -74,11 +74,11 @@ void store_series_prune(const struct store *at, int all) {
         return;
     int64_t last[STORE_KEPT] = {0};
     find_last(dir, last);
-    int64_t current = store_link_number(at->dirfd, STORE_CURRENT);
-    int64_t candidate = store_link_number(at->dirfd, STORE_CANDIDATE);
+    int64_t current = layout_link_generation(at->dirfd, STORE_CURRENT);
+    int64_t candidate = layout_link_generation(at->dirfd, STORE_CANDIDATE);
     rewinddir(dir);
     for (const struct dirent *e; (e = readdir(dir));) {
-        int64_t number = store_generation_number(e->d_name);
+        int64_t number = layout_generation(e->d_name);
         struct estc_error why = {0};
         if (number > 0 && number < last[STORE_KEPT - 1] && number != current &&
             number != candidate && fs_remove_tree(all, e->d_name, &why))
@@ -128,7 +128,7 @@ static int write_files(int all, const struct store_file *files, struct estc_erro
 /* What stands where a link of ours should and is none gives way to it. */
 static int clear_the_way(const struct store *at, const char *link, struct estc_error *err) {
     struct stat st;
-    bool foreign = store_link_number(at->dirfd, link) == 0 &&
+    bool foreign = layout_link_generation(at->dirfd, link) == 0 &&
                    fstatat(at->dirfd, link, &st, AT_SYMLINK_NOFOLLOW) == 0;
     return foreign ? store_set_aside(at->dirfd, at->path, link, err) : 0;
 }
@@ -136,7 +136,7 @@ static int clear_the_way(const struct store *at, const char *link, struct estc_e
 /* From the finished folder under its temporary name to what the link points at. */
 static int finish(const struct store *at, int all, const char *number, const char *link,
                   struct estc_error *err) {
-    _cleanup(freep) char *target = text_format(STORE_GENERATIONS "/%s", number);
+    _cleanup(freep) char *target = text_format(LAYOUT_GENERATIONS "/%s", number);
     if (!target)
         return out_of_memory(err);
     if (renameat2(all, UNFINISHED, all, number, RENAME_NOREPLACE) < 0)
@@ -150,7 +150,7 @@ static int finish(const struct store *at, int all, const char *number, const cha
 /* On a full disk every byte counts. What is pointed at stays, even if only the last sync failed. */
 static void undo(const struct store *at, int all, const char *number, const char *link) {
     fs_remove_tree(all, UNFINISHED, NULL);
-    if (store_link_number(at->dirfd, link) != store_generation_number(number))
+    if (layout_link_generation(at->dirfd, link) != layout_generation(number))
         fs_remove_tree(all, number, NULL);
 }
 

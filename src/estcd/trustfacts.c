@@ -18,7 +18,6 @@
 
 #define FORMAT 1
 #define TEXT_MAX 1024
-/* Beyond the year 9999 nothing is a date. */
 
 void trust_facts_clear(struct trust_facts *facts) {
     free(facts->origin);

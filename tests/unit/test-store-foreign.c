@@ -38,7 +38,7 @@ static void foreign_objects_give_way(void **state) {
     }
     assert_content(fd, "pending.foreign-1", "no folder");
     assert_content(fd, "precious", "keep me");
-    assert_int_equal(store_link_number(fd, STORE_CURRENT), 1);
+    assert_int_equal(layout_link_generation(fd, STORE_CURRENT), 1);
 }
 
 static void whatever_stands_for_current_gives_way(void **state) {
@@ -228,7 +228,7 @@ static void halves_are_swept(void **state) {
     assert_false(site_has(site, "generations/.estc-tmp-1"));
     assert_false(site_has(site, ".estc-tmp-2"));
     assert_false(site_has(site, "pending/.estc-tmp-3"));
-    assert_int_equal(store_link_number(fd, STORE_CURRENT), 1);
+    assert_int_equal(layout_link_generation(fd, STORE_CURRENT), 1);
     assert_int_equal(site_enroll(site, "CN=gw"), 3);
     assert_string_equal(site->log, "");
 }

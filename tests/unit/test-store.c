@@ -53,7 +53,7 @@ static void nothing_is_there_yet(void **state) {
     assert_int_equal(store_load_facts(site->state, ID, &facts, NULL), -ENOENT);
     assert_int_equal(store_prepare(site->state, NULL), 0);
     assert_int_equal(store_load_facts(site->state, ID, &facts, NULL), -ENOENT);
-    assert_int_equal(store_load_attempts(site->state, ID, &attempts), 0);
+    store_load_attempts(site->state, ID, &attempts);
     assert_int_equal(attempts.failures, 0);
     struct store *store = site_open(site);
     struct store_current current = {0};
@@ -178,7 +178,7 @@ static void the_last_three_generations_stay(void **state) {
     close(all);
     assert_true(site_has(site, "generations/10/key.pem"));
     assert_true(site_has(site, "generations/12/key.pem"));
-    assert_int_equal(store_link_number(site->fd, STORE_CURRENT), 12);
+    assert_int_equal(layout_link_generation(site->fd, STORE_CURRENT), 12);
 }
 
 static void a_candidate_is_not_in_force(void **state) {
@@ -217,7 +217,7 @@ static void what_is_pointed_at_is_never_pruned(void **state) {
     facts_clear(&facts);
     assert_int_equal(store_promote(store, NULL), 0);
     store_close(store);
-    assert_int_equal(store_link_number(site_identity(site), STORE_CURRENT), 8);
+    assert_int_equal(layout_link_generation(site_identity(site), STORE_CURRENT), 8);
     int all = fs_open_dir(site->fd, "generations", NULL);
     assert_int_equal(entries(all), 3);
     close(all);
@@ -236,15 +236,15 @@ static void the_way_back(void **state) {
     site_enroll(site, "CN=three");
     store = site_open(site);
     assert_int_equal(store_roll_back(store, INT64_C(9000000000), &facts, &err), ESTC_E_NOT_FOUND);
-    assert_int_equal(store_link_number(site_identity(site), STORE_CURRENT), 3);
+    assert_int_equal(layout_link_generation(site_identity(site), STORE_CURRENT), 3);
     assert_int_equal(store_roll_back(store, 1700000000, &facts, &err), 0);
     assert_string_equal(facts.subject, "CN=two");
     facts_clear(&facts);
-    assert_int_equal(store_link_number(site->fd, STORE_CURRENT), 2);
+    assert_int_equal(layout_link_generation(site->fd, STORE_CURRENT), 2);
     assert_int_equal(unlinkat(site->fd, "generations/1/facts.json", 0), 0);
     assert_int_equal(store_roll_back(store, 1700000000, &facts, &err), ESTC_E_NOT_FOUND);
     assert_non_null(strstr(err.text, "no earlier certificate"));
-    assert_int_equal(store_link_number(site->fd, STORE_CURRENT), 2);
+    assert_int_equal(layout_link_generation(site->fd, STORE_CURRENT), 2);
     store_close(store);
     assert_int_equal(site_enroll(site, "CN=four"), 4);
 }
