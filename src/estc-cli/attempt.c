@@ -84,6 +84,7 @@ static const struct kind {
     {"started", EXIT_WORKING, say_started, 0},
     {"pending", EXIT_WORKING, say_and_next, 0},
     {"issued", EXIT_DONE, say_issued, 0},
+    {"deploying", EXIT_DONE, say_text, 0},          /* there was nothing else to retry */
     {"not-due", UNKNOWN, say_not_due, EXIT_DONE},   /* or pending */
     {"failed", UNKNOWN, say_and_next, EXIT_FAILED}, /* even with a certificate in force */
     {"config", EXIT_BAD_CONFIG, say_and_next, 0},

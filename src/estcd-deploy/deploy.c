@@ -196,16 +196,25 @@ int deploy_identity(const struct config *config, const struct state *state, cons
 
 /* --- beforehand --- */
 
+/* How much is wrong. */
+static size_t install_check(const struct config_install *install, const char *id) {
+    char *password = NULL;
+    struct estc_error err = {0}, unread = {0};
+    int rc = place_check(install, &err);
+    if (rc)
+        fprintf(stderr, "estcd-deploy: %s: %s\n", id, err.text);
+    int read = install->password ? reader_password(install->password, &password, &unread) : 0;
+    if (read)
+        fprintf(stderr, "estcd-deploy: %s: password: %s\n", id, unread.text);
+    reader_wipe(password);
+    return (size_t)(rc != 0) + (size_t)(read != 0);
+}
+
 size_t deploy_check(const struct config_identity *identity) {
     const struct config_deploy *deploy = &identity->deploy;
     size_t unfit = 0;
-    for (size_t i = 0; i < deploy->install.n; i++) {
-        struct estc_error err = {0};
-        if (place_check(config_install_at(deploy, i), &err)) {
-            fprintf(stderr, "estcd-deploy: %s: %s\n", identity->id, err.text);
-            unfit++;
-        }
-    }
+    for (size_t i = 0; i < deploy->install.n; i++)
+        unfit += install_check(config_install_at(deploy, i), identity->id);
     for (size_t i = 0; i < deploy->exec.n; i++) {
         const char *program = config_exec_at(deploy, i)->command[0];
         if (access(program, X_OK) < 0) {

@@ -67,6 +67,10 @@ static int work(const struct config *config, const struct state *state, const ch
         _cleanup(freep) const struct config_identity **wanted = NULL;
         bool left = false;
         int rc = spool_take(state, config, &wanted, &left, &err);
+        bool none = rc == -ENOENT || (!rc && !wanted[0]);
+        if (none && !left && round == 0)
+            journal_notice("nothing to do: estcd has asked for nothing since the last time ('estc "
+                           "retry ID' has it ask again for what has failed)");
         if (rc == -ENOENT)
             return code;
         if (rc) {
@@ -78,7 +82,7 @@ static int work(const struct config *config, const struct state *state, const ch
                 code = EXIT_FAILED;
         if (left)
             sleep(PAUSE_S);
-        if (left || !wanted[0])
+        if (left || none)
             break;
     }
     return code;

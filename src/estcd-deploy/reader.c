@@ -131,23 +131,33 @@ static char *first_line(const struct estc_buf *text) {
     return strndup((const char *)text->data, end ? (size_t)(end - text->data) : text->len);
 }
 
+int reader_password(const char *path, char **out, struct estc_error *err) {
+    _cleanup(estc_buf_clear) struct estc_buf text = {0};
+    int rc = pem_read_private(path, &text, err);
+    if (rc)
+        return rc;
+    if (text.len == 0 || text.data[0] == '\n' || memchr(text.data, '\0', text.len))
+        return estc_error_set(err, ESTC_E_CREDENTIAL,
+                              "%s holds no passphrase: write it into the first line", path);
+    *out = first_line(&text);
+    return *out ? 0 : estc_error_set(err, -ENOMEM, "out of memory");
+}
+
 /* The passphrases, read as root: the daemon may not. */
 static int read_passwords(const struct config_identity *identity, char **out,
                           struct estc_error *err) {
-    for (size_t i = 0; i < identity->deploy.install.n; i++) {
+    int rc = 0;
+    for (size_t i = 0; !rc && i < identity->deploy.install.n; i++) {
         const char *path = config_install_at(&identity->deploy, i)->password;
-        _cleanup(estc_buf_clear) struct estc_buf text = {0};
-        int rc = path ? pem_read_private(path, &text, err) : 0;
-        if (rc)
-            return rc;
-        if (path && (text.len == 0 || text.data[0] == '\n' || memchr(text.data, '\0', text.len)))
-            return estc_error_set(err, ESTC_E_CREDENTIAL,
-                                  "%s holds no passphrase: write it into the first line", path);
-        out[i] = path ? first_line(&text) : NULL;
-        if (path && !out[i])
-            return estc_error_set(err, -ENOMEM, "out of memory");
+        rc = path ? reader_password(path, &out[i], err) : 0;
     }
-    return 0;
+    return rc;
+}
+
+void reader_wipe(char *password) {
+    if (password)
+        explicit_bzero(password, strlen(password));
+    free(password);
 }
 
 static int fork_child(const struct state *state, const struct config_identity *identity,
@@ -182,9 +192,7 @@ int reader_run(const struct state *state, const struct config_identity *identity
     if (!rc)
         rc = fork_child(state, identity, passwords, &message, err);
     for (size_t i = 0; i < n; i++) {
-        if (passwords[i])
-            explicit_bzero(passwords[i], strlen(passwords[i]));
-        free(passwords[i]);
+        reader_wipe(passwords[i]);
     }
     free(passwords);
     return rc ? rc : understand(&message, n, out, err);

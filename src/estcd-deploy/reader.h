@@ -8,3 +8,7 @@
  */
 int reader_run(const struct state *state, const struct config_identity *identity,
                struct material *out, struct estc_error *err);
+
+/* The first line of a file with a passphrase, for reader_wipe(). */
+int reader_password(const char *path, char **out, struct estc_error *err);
+void reader_wipe(char *password);

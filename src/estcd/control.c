@@ -83,7 +83,7 @@ void control_ask(struct control *control, struct ctl_call *call, const json_t *p
     };
     if (rc == -ENOENT || rc == -EBUSY) {
         ctl_call_error(call, rc == -EBUSY ? "Busy" : "NoCertificate", json_pack("{s:s}", "id", id));
-    } else if (!more || kind == MANAGER_NOT_DUE) {
+    } else if (!more || kind != MANAGER_STARTED) {
         ctl_call_reply(call, control_event_and_identity(control, &event), false);
     } else {
         return; /* the follower is told, or has been */
@@ -237,7 +237,8 @@ static const struct ctl_method methods[] = {
      .in = id_field,
      .out = ask_out,
      .handle = control_retry,
-     .doc = "Does now what waits after a failure, or for the CA to decide. With 'more' as Enroll."},
+     .doc = "Does now what waits after a failure or for the CA, deploying included. With 'more' as "
+            "Enroll."},
     {.name = "Rekey",
      .changes = true,
      .in = id_field,
@@ -301,7 +302,8 @@ static const struct ctl_method methods[] = {
      .in = deployed_fields,
      .out = no_fields,
      .handle = handle_deployed,
-     .doc = "What came of installing a generation elsewhere (0: not known which); for root alone."},
+     .doc = "What came of installing a generation elsewhere (0: not known which); for root and the "
+            "daemon's user."},
     {.name = "Events",
      .more_only = true,
      .in = no_fields,

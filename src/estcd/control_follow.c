@@ -57,6 +57,7 @@ static bool ends_attempt(enum manager_event_kind kind) {
     case MANAGER_PENDING:
     case MANAGER_CONFIG:
     case MANAGER_NOT_DUE:
+    case MANAGER_DEPLOYING:
         return true;
     case MANAGER_STARTED:
     case MANAGER_STEP:

@@ -29,6 +29,7 @@ struct member; /* one identity in the manager's care */
     X(MANAGER_PENDING, "pending")             \
     X(MANAGER_CONFIG, "config")               \
     X(MANAGER_NOT_DUE, "not-due")             \
+    X(MANAGER_DEPLOYING, "deploying")         \
     X(MANAGER_DEPLOYED, "deployed")           \
     X(MANAGER_UNDEPLOYED, "undeployed")       \
     X(MANAGER_ALERT, "alert")                 \
@@ -93,8 +94,10 @@ int manager_ask(struct manager *manager, struct member *member, enum schedule_ac
  * or NULL. What is about an older one is not of interest any more. */
 void manager_deployed(struct manager *manager, struct member *member, int64_t generation,
                       const char *text);
+
 /* What is planned, before its time if it waits after a failure or for the CA; never what only is
- * not due yet. As manager_ask(). */
+ * not due yet. As manager_ask(). A deployment that has failed, or that nothing is heard of, is
+ * asked for again as well; MANAGER_DEPLOYING: that is all there was to do. */
 int manager_retry(struct manager *manager, struct member *member, enum manager_event_kind *kind,
                   char **text);
 
@@ -103,7 +106,7 @@ int manager_retry(struct manager *manager, struct member *member, enum manager_e
 int manager_rekey(struct manager *manager, struct member *member, enum manager_event_kind *kind,
                   char **text);
 
-/* From now on nothing is done for it by itself, or again; what is asked for is done once all the
- * same. It is on disk when this returns 0. */
+/* Nothing is done for it by itself from now on, or it is looked after again. While it is paused,
+ * what somebody asks for is done all the same, once. It is on disk when this returns 0. */
 int manager_pause(struct manager *manager, struct member *member, bool pause,
                   struct estc_error *err);

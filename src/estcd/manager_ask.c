@@ -4,9 +4,11 @@
  * plan; what is under way goes on as it began.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "catalog.h"
 #include "common/journal.h"
 #include "manager_internal.h"
 #include "timebase.h"
@@ -58,8 +60,18 @@ int manager_ask(struct manager *manager, struct member *member, enum schedule_ac
 int manager_retry(struct manager *manager, struct member *member, enum manager_event_kind *kind,
                   char **text) {
     const struct store_attempts *attempts = &member->identity.attempts;
-    if (member->identity.working || (attempts->failures == 0 && attempts->pending_until == 0))
-        return manager_ask(manager, member, member->plan.action, false, kind, text);
+    bool deploys = member_deploy_again(member);
+    if (member->identity.working || (attempts->failures == 0 && attempts->pending_until == 0)) {
+        int rc = manager_ask(manager, member, member->plan.action, false, kind, text);
+        if (rc || !deploys || *kind != MANAGER_NOT_DUE)
+            return rc;
+        free(*text);
+        *kind = MANAGER_DEPLOYING;
+        *text =
+            text_format("the deployment is asked for again: 'estc show %s' says what comes of it",
+                        member->identity.config->id);
+        return 0;
+    }
     *kind = MANAGER_STARTED;
     member->identity.asked = true;
     member_replan(member);
@@ -106,14 +118,14 @@ void member_warn_paused(struct member *member) {
     int64_t now = timebase_now();
     char end[CLOCK_TEXT_MAX];
     clock_text(identity->facts.not_after, end);
-    _cleanup(freep) char *field = text_format("ESTC_ID=%s", identity->config->id);
+    _cleanup(freep) char *field = text_format("ESTC_NOT_AFTER=%s", end);
     const char *const fields[] = {field, NULL};
     bool expired = identity->facts.not_after <= now;
-    journal_write(expired ? ESTC_LOG_ERROR : ESTC_LOG_WARNING, field ? fields : NULL,
-                  "%s: the certificate %s %s, and nothing renews it while it is paused: 'estc "
-                  "resume %s' does",
-                  identity->config->id, expired ? "has expired at" : "ends at", end,
-                  identity->config->id);
+    catalog_log(CATALOG_PAUSED_ENDS, identity->config->id, fields,
+                "%s: the certificate %s %s, and nothing renews it while it is paused: 'estc "
+                "resume %s' does",
+                identity->config->id, expired ? "has expired at" : "ends at", end,
+                identity->config->id);
     identity->warned_at = now;
     member_replan(member);
 }

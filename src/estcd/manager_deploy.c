@@ -116,6 +116,17 @@ void manager_deploy(struct manager *manager) {
     sd_event_source_set_enabled(manager->deploy_timer, next > 0 ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 }
 
+bool member_deploy_again(struct member *member) {
+    const struct identity *identity = &member->identity;
+    const struct config_deploy *deploy = &identity->config->deploy;
+    if (!deploy->digest || !identity->have_facts || identity->deploy.state == DEPLOY_DONE ||
+        deploy_is_new(&identity->deploy, deploy, identity->facts.generation))
+        return false;
+    request(member);
+    manager_deploy(member->manager);
+    return true;
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *arg) {
     (void)source;
     (void)usec;

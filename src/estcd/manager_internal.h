@@ -18,14 +18,14 @@ struct member {
     enum alert_level alert;                       /* as was told last */
     bool wants_enroll;                            /* asked for /sen although a renewal would do */
     bool wants_rekey;   /* a renewal with another key, until there is one */
-    bool wants_another; /* and for a certificate that is not there yet */
+    bool wants_another; /* a certificate, although one is issued and waits to be proven */
+    bool renewed;       /* what is in force came since this process began: its age is known */
 
     /* while a worker runs */
     pid_t pid;
     int fd;
     unsigned n_messages;
     bool restart;    /* it was ended because the clock was set, and begins again */
-    bool renewed;    /* what is in force came since this process began: its age is known */
     bool restarted;  /* this attempt has begun again once; a clock that is set all the time must not
                         keep it from coming to an end */
     int64_t ends_by; /* clock_boot_ms() */
@@ -73,11 +73,11 @@ struct member *member_free(struct member *member);
 void member_replan(struct member *member);
 void manager_schedule(struct manager *manager);
 void manager_tell(struct manager *manager, const struct manager_event *event);
+/* From the store: the certificate in force; the trust anchors, which change without one; and what
+ * tells the machine from others while there is none. */
 void member_load(struct member *member);
-/* What tells its machine from others, while no certificate does. */
-void member_load_birth(struct member *member);
-/* The same for its trust anchors, which change without a certificate. */
 void member_load_trust(struct member *member);
+void member_load_birth(struct member *member);
 
 /* manager_ask.c: says that a certificate comes to its end and is not renewed. */
 void member_warn_paused(struct member *member);
@@ -113,6 +113,8 @@ void member_clear_deadline(struct member *member);
 /* manager_deploy.c */
 int manager_deploy_new(struct manager *manager, struct estc_error *err);
 void member_deploy_load(struct member *member);
+/* Asks for its deployment again if that has not come to a good end; false: it has. */
+bool member_deploy_again(struct member *member);
 /* Asks for what has to be deployed, and sets the timer for what may have to be asked for again. */
 void manager_deploy(struct manager *manager);
 

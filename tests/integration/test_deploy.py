@@ -204,6 +204,31 @@ class Deploy(harness.ClassSite):
         self.deployed()
         self.assertIn("none needs attention", self.s.estc("list").out)
 
+    def test_a_person_asks_again_when_it_is_mended(self):
+        flag = self.out / "flag"
+        self.configure(exec=[{"command": [self.script(f"test -e {flag} || exit 3\n")]}])
+        self.undeployed("hook ended with status 3")
+        flag.touch()
+        done = self.s.estc("retry", "gw")
+        self.assertEqual(done.status, harness.DONE, done)
+        self.assertIn("the deployment is asked for again: 'estc show gw' says what comes", done.err)
+        self.wait_request()
+        self.deployed()
+        done = self.s.estc("retry", "gw")
+        self.assertIn("not due: ", done.err)
+        self.assertFalse((self.spool / "gw").exists(), "what is done is not done again")
+        done = self.deploy()
+        self.assertEqual(done.status, harness.DONE, done)
+        self.assertIn("nothing to do: estcd has asked for nothing", done.err)
+
+    def test_a_state_folder_that_is_not_there(self):
+        conf = self.s.dir / "elsewhere.conf"
+        conf.write_text(self.s.conf.read_text().replace(str(self.s.state), "/nowhere/estcd"))
+        conf.chmod(0o600)
+        done = self.deploy("-c", conf)
+        self.assertEqual(done.status, harness.FAILED, done)
+        self.assertIn("the state folder /nowhere/estcd does not exist: start estcd", done.err)
+
     def wait_for_its_time(self):
         """The daemon asks again when its wait is over, over a restart as well."""
         record = self.s.state / "identities/gw/deploy.json"
@@ -274,6 +299,10 @@ class Deploy(harness.ClassSite):
         self.configure(install=[{"file": str(self.out / "a.p12"), "content": "pkcs12",
                                  "password": str(secret)}])
         self.undeployed("holds no passphrase: write it into the first line")
+        done = self.deploy("-n")
+        self.assertEqual(done.status, harness.CONFIG_TEXT, done)
+        self.assertIn("gw: password: ", done.err)
+        self.assertIn("holds no passphrase: write it into the first line", done.err)
 
     def test_a_configuration_that_others_can_write_is_not_obeyed(self):
         self.configure(exec=[{"command": [self.script(f"touch {self.out}/ran\n")]}])
