@@ -19,5 +19,5 @@ char *digest_text(const struct estc_buf *all) {
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned len = 0;
     return EVP_Digest(all->data, all->len, digest, &len, EVP_sha256(), NULL) ? text_hex(digest, len)
-                                                                            : NULL;
+                                                                             : NULL;
 }

@@ -235,8 +235,9 @@ void manager_schedule(struct manager *manager) {
 static int lock_state(struct manager *manager, struct estc_error *err) {
     const char *state = manager->config->state_directory;
     _cleanup(freep) char *path = text_format("%s/lock", state);
-    if (!path)
-        return estc_error_set(err, -ENOMEM, "out of memory");
+    int rc = path ? store_make(state, err) : estc_error_set(err, -ENOMEM, "out of memory");
+    if (rc)
+        return rc;
     manager->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (manager->lock_fd < 0)
         return estc_error_set(err, -errno, "cannot open %s: %m", path);
@@ -313,11 +314,9 @@ int manager_new(sd_event *event, const char *config_path, struct config *config,
     manager->machine = machine_seed();
     if (!manager->config_path || !manager->machine)
         return estc_error_set(err, -ENOMEM, "out of memory");
-    int rc = store_prepare(config->state_directory, err);
+    int rc = lock_state(manager, err);
     if (!rc)
-        rc = lock_state(manager, err);
-    if (!rc)
-        rc = store_tidy(config->state_directory, err);
+        rc = store_prepare(config->state_directory, err);
     if (!rc)
         rc = manager_clock_new(manager, err);
     if (!rc)

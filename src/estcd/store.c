@@ -21,7 +21,6 @@
 #include "base/text.h"
 #include "ctl/json.h"
 
-#define IDENTITIES "identities"
 #define ATTEMPTS "attempts.json"
 #define ASIDE_TRIES 1000
 #define ERROR_TEXT_MAX 512
@@ -34,49 +33,9 @@ static int out_of_memory(struct estc_error *err) {
 
 /* --- layout --- */
 
-static int check_format(int dirfd, struct estc_error *err) {
-    _cleanup(estc_buf_clear) struct estc_buf text = {0};
-    int rc = fs_read(dirfd, "format", 16, &text, NULL, err);
-    if (rc == -ENOENT)
-        return fs_write_atomic(dirfd, "format", "1\n", 2, STORE_FILE_MODE, err);
-    if (rc && rc != ESTC_E_TOO_LARGE)
-        return rc;
-    const char *data = text.data ? (const char *)text.data : "";
-    char *end = NULL;
-    long format = strtol(data, &end, 10);
-    if (end == data || *end != '\n' || end[1] || format < 1)
-        return estc_error_set(err, -EINVAL,
-                              "the file \"format\" does not say which layout the folder has: "
-                              "restore it (it reads \"1\"), or name another state_directory");
-    if (format > STORE_FORMAT)
-        return estc_error_set(err, -EINVAL,
-                              "it has layout %ld, this estcd knows up to %d: install the "
-                              "newer estcd again, or name another state_directory",
-                              format, STORE_FORMAT);
-    return 0;
-}
-
 int store_open_state(const char *state_directory, struct estc_error *err) {
     int fd = open(state_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return fd < 0 ? fs_fail(err, errno, "open", state_directory) : fd;
-}
-
-int store_prepare(const char *state_directory, struct estc_error *err) {
-    int rc = fs_mkdir_all(AT_FDCWD, state_directory, STORE_FOLDER_MODE, err);
-    if (rc)
-        return rc;
-    _cleanup(fs_closep) int dirfd = store_open_state(state_directory, err);
-    if (dirfd < 0)
-        return dirfd;
-    rc = check_format(dirfd, err);
-    if (!rc)
-        rc = fs_mkdir_all(dirfd, IDENTITIES, STORE_FOLDER_MODE, err);
-    return rc ? estc_error_prefix(err, "state folder %s", state_directory) : 0;
-}
-
-int store_tidy(const char *state_directory, struct estc_error *err) {
-    _cleanup(fs_closep) int dirfd = store_open_state(state_directory, err);
-    return dirfd < 0 ? dirfd : store_sweep(dirfd, err);
 }
 
 int store_open_identity(const char *state_directory, const char *id, bool create,
@@ -90,11 +49,11 @@ int store_open_identity(const char *state_directory, const char *id, bool create
     if (state < 0)
         return fs_fail(err, errno, "open", state_directory);
     if (create)
-        rc = fs_mkdir_all(state, IDENTITIES, STORE_FOLDER_MODE, err);
+        rc = fs_mkdir_all(state, STORE_IDENTITIES, STORE_FOLDER_MODE, err);
     _cleanup(fs_closep) int all =
-        rc ? -1 : openat(state, IDENTITIES, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        rc ? -1 : openat(state, STORE_IDENTITIES, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (!rc && all < 0)
-        rc = fs_fail(err, errno, "open", IDENTITIES);
+        rc = fs_fail(err, errno, "open", STORE_IDENTITIES);
     if (!rc && create)
         rc = fs_mkdir_all(all, id, STORE_FOLDER_MODE, err);
     int fd = rc ? rc : fs_open_dir(all, id, err);
@@ -104,7 +63,7 @@ int store_open_identity(const char *state_directory, const char *id, bool create
 }
 
 char *store_path(const char *state_directory, const char *id, const char *file) {
-    return text_format("%s/" IDENTITIES "/%s/" STORE_CURRENT "%s%s", state_directory, id,
+    return text_format("%s/" STORE_IDENTITIES "/%s/" STORE_CURRENT "%s%s", state_directory, id,
                        *file ? "/" : "", file);
 }
 
@@ -229,7 +188,7 @@ int store_load_facts(const char *state_directory, const char *id, struct facts *
     _cleanup(fs_closep) int dirfd = store_open_identity(state_directory, id, false, err);
     if (dirfd < 0)
         return dirfd;
-    _cleanup(freep) char *path = text_format("%s/" IDENTITIES "/%s", state_directory, id);
+    _cleanup(freep) char *path = text_format("%s/" STORE_IDENTITIES "/%s", state_directory, id);
     if (!path)
         return out_of_memory(err);
     _cleanup(fs_closep) int generation = -1;
@@ -289,6 +248,6 @@ int store_save_attempts(const char *state_directory, const char *id,
         return dirfd;
     int rc = store_write_json(dirfd, ATTEMPTS, json, true, STORE_FILE_MODE, err);
     if (rc)
-        estc_error_prefix(err, "%s/" IDENTITIES "/%s", state_directory, id);
+        estc_error_prefix(err, "%s/" STORE_IDENTITIES "/%s", state_directory, id);
     return rc;
 }

@@ -44,10 +44,11 @@
 
 /* --- the manager's part: no key, no certificate is opened --- */
 
-/* Creates or checks STATE; a newer format is refused with a remedy. */
+/* Makes STATE itself, for the lock in it. */
+int store_make(const char *state_directory, struct estc_error *err);
+/* For whoever holds the lock: makes what is missing in STATE, removes what a killed daemon has left
+ * there, and brings an older layout to today's. A newer one is refused with a remedy. */
 int store_prepare(const char *state_directory, struct estc_error *err);
-/* Removes what a killed daemon may have left in STATE itself; for whoever holds its lock. */
-int store_tidy(const char *state_directory, struct estc_error *err);
 
 /* Fingerprint of the birth certificate, as a worker saw it last; malloc'd, NULL without one. */
 char *store_load_birth(const char *state_directory, const char *id);

@@ -14,6 +14,7 @@
 #define STORE_PEM_MAX (256 * 1024)
 #define STORE_KEPT 3 /* generations */
 
+#define STORE_IDENTITIES "identities"
 #define STORE_PENDING "pending"
 #define STORE_CURRENT "current"
 #define STORE_CANDIDATE "candidate"
@@ -28,6 +29,17 @@ struct store {
 
 /* STATE itself, as it stands. A descriptor, or negative. */
 int store_open_state(const char *state_directory, struct estc_error *err);
+
+/*
+ * What makes layout from + 1 of layout `from`, in an open state folder; everything is synced when
+ * it returns 0, and it has to do for a folder in which it has been cut off anywhere. The row
+ * without a function is the last, and its layout is today's.
+ */
+struct store_step {
+    int from;
+    int (*run)(int dirfd, struct estc_error *err);
+};
+int store_migrate(int dirfd, const struct store_step *steps, struct estc_error *err);
 
 /* The identity's folder; with `create` it is made. A descriptor, or negative. */
 int store_open_identity(const char *state_directory, const char *id, bool create,
