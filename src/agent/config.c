@@ -19,6 +19,7 @@
 #include <estc/op.h>
 #include <estc/trust.h>
 
+#include "agent/config_internal.h"
 #include "agent/digest.h"
 #include "base/cleanup_ossl.h"
 #include "base/text.h"
@@ -239,6 +240,26 @@ static int make_digests(struct config_identity *i) {
     return i->request_digest && i->rest_digest ? 0 : -ENOMEM;
 }
 
+int config_identity_complete(struct config_identity *i, const struct config_identity *defaults,
+                             struct conf_errors *errors) {
+    if (inherit(i, defaults))
+        return -ENOMEM;
+    judge(i, errors);
+    i->key_type--; /* from "said, and which" to enum estc_key_type */
+    i->pop--;      /* the same, to enum config_pop */
+    i->prove--;
+    i->implicit_trust--;
+    i->key_origin--;
+    return make_digests(i) || config_deploy_complete(&i->deploy) ? -ENOMEM : 0;
+}
+
+void config_identity_clear(struct config_identity *i) {
+    estc_url_clear(&i->url_parts);
+    free(i->request_digest);
+    free(i->rest_digest);
+    config_deploy_clear(&i->deploy);
+}
+
 /* --- the whole --- */
 
 static struct config_identity *item(const struct config *config, size_t n) {
@@ -277,17 +298,9 @@ static int complete(struct config *config, struct conf_errors *errors) {
         qsort(list->items, list->n, sizeof(struct config_identity), compare_identities);
     judge_ids(config, errors);
     for (size_t n = 0; n < list->n; n++) {
-        struct config_identity *i = item(config, n);
-        if (inherit(i, &config->defaults))
-            return -ENOMEM;
-        judge(i, errors);
-        i->key_type--; /* from "said, and which" to enum estc_key_type */
-        i->pop--;      /* the same, to enum config_pop */
-        i->prove--;
-        i->implicit_trust--;
-        i->key_origin--;
-        if (make_digests(i) || config_deploy_complete(&i->deploy))
-            return -ENOMEM;
+        int rc = config_identity_complete(item(config, n), &config->defaults, errors);
+        if (rc)
+            return rc;
     }
     return 0;
 }
@@ -295,12 +308,8 @@ static int complete(struct config *config, struct conf_errors *errors) {
 struct config *config_free(struct config *config) {
     if (!config)
         return NULL;
-    for (size_t n = 0; n < config_count(config); n++) {
-        estc_url_clear(&item(config, n)->url_parts);
-        free(item(config, n)->request_digest);
-        free(item(config, n)->rest_digest);
-        config_deploy_clear(&item(config, n)->deploy);
-    }
+    for (size_t n = 0; n < config_count(config); n++)
+        config_identity_clear(item(config, n));
     conf_clear(config_keys, config);
     free(config);
     return NULL;

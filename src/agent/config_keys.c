@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 #include "common/journal.h"
-#include "config.h"
+#include "config_request.h"
 
 #define TEXT_MAX 1024
 
@@ -259,6 +259,9 @@ static const struct conf_key identity_keys[] = {
      .help = "programs that are run then"},
     {.name = NULL},
 };
+
+const struct conf_key config_request_keys[] = {IDENTITY_KEYS(INHERITED, identity_key_keys),
+                                               {.name = NULL}};
 
 #undef AT
 #define AT(member) offsetof(struct config, member)

@@ -59,8 +59,9 @@ static void reading_error(const struct reading *r, unsigned line, const char *fm
     va_start(args, fmt);
     _cleanup(freep) char *text = text_vformat(fmt, args);
     va_end(args);
-    _cleanup(freep) char *whole = text ? text_format("%s:%u: %s", r->file, line, text) : NULL;
-    add_error(r->errors, whole);
+    _cleanup(freep) char *whole =
+        text && r->file ? text_format("%s:%u: %s", r->file, line, text) : NULL;
+    add_error(r->errors, whole ? whole : text);
 }
 
 void conf_errors_clear(struct conf_errors *errors) {
@@ -165,10 +166,9 @@ static void read_group(const struct reading *r, const config_setting_t *group,
 
 /* --- files --- */
 
-/* Form first, then the parser. True when config holds the file. */
-static bool parse_text(const struct reading *r, const struct estc_buf *text, config_t *config) {
-    const char *data = (const char *)text->data;
-    if (memchr(data, '\0', text->len)) {
+/* Form first, then the parser. True when config holds the text; a NUL byte is behind it. */
+static bool parse_text(const struct reading *r, const char *data, size_t len, config_t *config) {
+    if (memchr(data, '\0', len)) {
         reading_error(r, 1, "a NUL byte in the file: it is no text");
         return false;
     }
@@ -186,9 +186,22 @@ static bool parse_text(const struct reading *r, const struct estc_buf *text, con
     return false;
 }
 
+int conf_read_text(const char *file, const void *text, size_t len, const struct conf_key *keys,
+                   void *target, struct conf_errors *errors) {
+    const struct reading r = {.file = file, .errors = errors};
+    _cleanup(estc_buf_clear) struct estc_buf copy = {0};
+    /* libconfig takes a comment on the last line for a syntax error when no line feed ends it. */
+    if (estc_buf_append(&copy, text, len) || estc_buf_append(&copy, "\n", 1))
+        return -ENOMEM;
+    _cleanup(config_destroy) config_t config = {0};
+    config_init(&config);
+    if (parse_text(&r, (const char *)copy.data, len, &config))
+        read_group(&r, config_root_setting(&config), keys, target);
+    return 0;
+}
+
 int conf_read_file(const char *path, const struct conf_key *keys, void *target,
                    struct conf_errors *errors) {
-    const struct reading r = {.file = path, .errors = errors};
     _cleanup(estc_buf_clear) struct estc_buf text = {0};
     struct estc_error err = {0};
     int rc = fs_read(AT_FDCWD, path, CONF_FILE_MAX, &text, NULL, &err);
@@ -198,14 +211,7 @@ int conf_read_file(const char *path, const struct conf_key *keys, void *target,
         add_error(errors, err.text);
         return 0;
     }
-    /* libconfig takes a comment on the last line for a syntax error when no line feed ends it. */
-    if (estc_buf_append(&text, "\n", 1))
-        return -ENOMEM;
-    _cleanup(config_destroy) config_t config = {0};
-    config_init(&config);
-    if (parse_text(&r, &text, &config))
-        read_group(&r, config_root_setting(&config), keys, target);
-    return 0;
+    return conf_read_text(path, text.data, text.len, keys, target, errors);
 }
 
 bool conf_reads(const char *name) {

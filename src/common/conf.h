@@ -78,6 +78,11 @@ int conf_defaults(const struct conf_key *keys, void *target);
 int conf_read_file(const char *path, const struct conf_key *keys, void *target,
                    struct conf_errors *errors);
 
+/* The same for a text at hand. file: what errors call it and relative paths count from; NULL:
+ * errors name no place, and paths stay as they are written. */
+int conf_read_text(const char *file, const void *text, size_t len, const struct conf_key *keys,
+                   void *target, struct conf_errors *errors);
+
 /* "DIR" followed by each "*.conf" in it in order of names, hidden files left out; an absent folder
  * is no error. */
 int conf_read_dir(const char *dir, const struct conf_key *keys, void *target,

@@ -31,6 +31,26 @@ const struct option_info args_options[] = {
      FOR_ATTEMPT | FOR_DISCOVER | FOR_WAIT,
      "wait at most so long: 90s, 15m, 2h (default: " CLI_DEFAULT_TIMEOUT
      "; discover: " CLI_DISCOVER_TIMEOUT ")"},
+    {"url", "URL", OPTION_TEXT, offsetof(struct cli, url), FOR_REQUEST,
+     "coaps://HOST[:PORT][/PATH] of the EST server"},
+    {"label", "LABEL", OPTION_TEXT, offsetof(struct cli, label), FOR_REQUEST,
+     "path segment that picks a CA or profile there"},
+    {"subject", "NAME", OPTION_TEXT, offsetof(struct cli, subject), FOR_REQUEST,
+     "name to ask for: CN=gw-0815,O=Example"},
+    {"san", "NAME", OPTION_TEXTS, offsetof(struct cli, sans), FOR_REQUEST,
+     "another name: DNS:..., IP:..., URI:..., email:...; may stand several times"},
+    {"key-type", "TYPE", OPTION_TEXT, offsetof(struct cli, key_type), FOR_REQUEST,
+     "kind of the key: p256, p384, rsa2048, rsa3072, rsa4096"},
+    {"birth-certificate", "FILE", OPTION_TEXT, offsetof(struct cli, birth_certificate), FOR_REQUEST,
+     "the factory certificate, PEM, or credential:NAME"},
+    {"birth-key", "FILE", OPTION_TEXT, offsetof(struct cli, birth_key), FOR_REQUEST,
+     "its private key"},
+    {"trust", "FILE", OPTION_TEXT, offsetof(struct cli, trust), FOR_REQUEST,
+     "anchors for the server's certificate, PEM"},
+    {"fingerprint", "HEX", OPTION_TEXT, offsetof(struct cli, fingerprint), FOR_REQUEST,
+     "of the CA's root instead: SHA256:..."},
+    {"purge", NULL, OPTION_FLAG, offsetof(struct cli, purge), FOR_FORGET,
+     "remove its keys and certificates instead of putting them away"},
     {"for", "STATE", OPTION_TEXT, offsetof(struct cli, state), FOR_WAIT,
      "the state to wait for (default: valid)"},
     {"within", "DURATION", OPTION_DURATION, offsetof(struct cli, within), FOR_NEED,
@@ -54,6 +74,10 @@ const struct command args_commands[] = {
     {"pause", "ID...", 1, SIZE_MAX, 0, true, command_pause,
      "leave it alone from now on, over restarts, too"},
     {"resume", "ID...", 1, SIZE_MAX, 0, true, command_resume, "look after it again"},
+    {"request", "ID", 1, 1, FOR_ATTEMPT | FOR_REQUEST, true, command_request,
+     "look after one more identity from now on, and get its first certificate"},
+    {"forget", "ID...", 1, SIZE_MAX, FOR_FORGET, true, command_forget,
+     "look no more after what was requested, and put its keys away"},
     {"history", "ID", 1, 1, FOR_LIST, false, command_history,
      "show how its last attempts ended, the latest last"},
     {"wait", "ID...", 1, SIZE_MAX, FOR_WAIT, false, command_wait,
@@ -80,6 +104,7 @@ const struct command args_commands[] = {
 
 void args_clear(struct cli *cli) {
     free(cli->ids);
+    free(cli->sans.items);
     *cli = (struct cli){0};
 }
 

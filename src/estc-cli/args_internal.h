@@ -6,7 +6,7 @@
 
 #include "args.h"
 
-enum option_type { OPTION_FLAG, OPTION_TEXT, OPTION_DURATION };
+enum option_type { OPTION_FLAG, OPTION_TEXT, OPTION_TEXTS, OPTION_DURATION };
 
 /* Which commands know an option. */
 enum {
@@ -17,7 +17,9 @@ enum {
     FOR_REGISTRAR = 16,
     FOR_FORCE = 32,
     FOR_NEED = 64,
-    FOR_WAIT = 128
+    FOR_WAIT = 128,
+    FOR_REQUEST = 256,
+    FOR_FORGET = 512
 };
 
 struct option_info {

@@ -52,6 +52,18 @@ static const struct command *find_command(const char *name) {
     return NULL;
 }
 
+static int add_text(const struct option_info *option, const char *value, struct cli_texts *texts,
+                    struct estc_error *err) {
+    if (!*value)
+        return estc_error_set(err, -EINVAL, "--%s: the value is empty", option->name);
+    const char **grown = reallocarray(texts->items, texts->n + 1, sizeof(*texts->items));
+    if (!grown)
+        return estc_error_set(err, -ENOMEM, "out of memory");
+    texts->items = grown;
+    texts->items[texts->n++] = value;
+    return 0;
+}
+
 static int store_option(const struct option_info *option, const char *value, struct cli *cli,
                         struct estc_error *err) {
     void *target = (char *)cli + option->offset;
@@ -64,6 +76,8 @@ static int store_option(const struct option_info *option, const char *value, str
             return estc_error_set(err, -EINVAL, "--%s: the value is empty", option->name);
         *(const char **)target = value;
         return 0;
+    case OPTION_TEXTS:
+        return add_text(option, value, target, err);
     case OPTION_DURATION:
         if (conf_parse_duration(value, target) < 0 || *(int64_t *)target > DURATION_MAX)
             return estc_error_set(err, -EINVAL,
@@ -109,10 +123,11 @@ static int check(const struct cli *cli, unsigned used, struct estc_error *err) {
             return estc_error_set(err, -EINVAL, "'%s' does not know --%s", command->name,
                                   args_options[i].name);
     if (cli->n_ids < command->min)
-        return estc_error_set(err, -EINVAL, "'%s' needs %s", command->name,
-                              command->knows & FOR_REGISTRAR
-                                  ? "one of pending, show, approve and reject"
-                                  : "the ID of an identity: 'estc list' shows them");
+        return estc_error_set(
+            err, -EINVAL, "'%s' needs %s", command->name,
+            command->knows & FOR_REGISTRAR ? "one of pending, show, approve and reject"
+            : command->knows & FOR_REQUEST ? "an ID for the new identity"
+                                           : "the ID of an identity: 'estc list' shows them");
     if (cli->n_ids > command->max)
         return estc_error_set(err, -EINVAL, "'%s' takes %s, but '%s' was given, too", command->name,
                               command->max == 0   ? "no argument"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The commands enroll, renew, rekey, retry and rollback: start an attempt for each identity named,
- * show the steps of all as they happen, and exit with what came of them. The daemon does the work;
- * interrupting estc, or its deadline, ends the watching and nothing else.
+ * The commands enroll, request, renew, rekey, retry and rollback: start an attempt for each
+ * identity named, show the steps of all as they happen, and exit with what came of them. The daemon
+ * does the work; interrupting estc, or its deadline, ends the watching and nothing else.
  *
  * Each identity has a connection of its own, since answers on one come in the order of the calls.
  */
@@ -18,6 +18,7 @@
 #include "ctl/json.h"
 #include "daemon.h"
 #include "print.h"
+#include "request.h"
 #include "say.h"
 #include "view.h"
 
@@ -173,15 +174,28 @@ static int watch(const struct cli *cli, struct attempt *attempts, size_t n, int6
     }
 }
 
-static int start(const struct cli *cli, const char *method, struct attempt *a) {
+/* A method, and what it is told. */
+struct wish {
+    const char *method;
+    json_t *(*params)(const struct cli *cli, const char *id);
+};
+
+static json_t *attempt_params(const struct cli *cli, const char *id) {
+    json_t *params = json_pack("{s:s}", "id", id);
+    if (params && cli->force)
+        json_object_set_new(params, "force", json_true());
+    return params;
+}
+
+static int start(const struct cli *cli, const struct wish *wish, struct attempt *a) {
     struct estc_error err = {0};
+    _cleanup(json_freep) json_t *params = wish->params(cli, a->id);
+    if (!params)
+        return say_out_of_memory();
     int code = daemon_connect(cli, &a->client);
     if (code != EXIT_DONE)
         return code;
-    _cleanup(json_freep) json_t *params = json_pack("{s:s}", "id", a->id);
-    if (params && cli->force)
-        json_object_set_new(params, "force", json_true());
-    int rc = ctl_client_send(a->client, method, params, !cli->no_wait, &err);
+    int rc = ctl_client_send(a->client, wish->method, params, !cli->no_wait, &err);
     return rc ? daemon_failed(rc, &err) : EXIT_DONE;
 }
 
@@ -199,12 +213,13 @@ static void give_up(const struct cli *cli, struct attempt *a) {
 }
 
 /* At most AT_ONCE of them; adds what became of each to the list. */
-static int run_some(const struct cli *cli, const char *method, char **ids, size_t n, json_t *list) {
+static int run_some(const struct cli *cli, const struct wish *wish, char **ids, size_t n,
+                    json_t *list) {
     struct attempt attempts[AT_ONCE] = {0};
     int worst = EXIT_DONE;
     for (size_t i = 0; i < n && worst == EXIT_DONE; i++) {
         attempts[i].id = ids[i];
-        worst = start(cli, method, &attempts[i]);
+        worst = start(cli, wish, &attempts[i]);
     }
     if (worst == EXIT_DONE) {
         int64_t wait = cli->no_wait ? DAEMON_ANSWER_MS : cli->timeout * 1000;
@@ -222,12 +237,12 @@ static int run_some(const struct cli *cli, const char *method, char **ids, size_
     return worst;
 }
 
-static int run_all(const struct cli *cli, const char *method) {
+static int run_all(const struct cli *cli, const struct wish *wish) {
     _cleanup(json_freep) json_t *list = json_array();
     int worst = EXIT_DONE;
     for (size_t at = 0; at < cli->n_ids && !concerns_all(worst); at += AT_ONCE) {
         size_t n = cli->n_ids - at < AT_ONCE ? cli->n_ids - at : AT_ONCE;
-        worst = exit_code_worse(worst, run_some(cli, method, cli->ids + at, n, list));
+        worst = exit_code_worse(worst, run_some(cli, wish, cli->ids + at, n, list));
     }
     if (cli->json)
         print_json(list);
@@ -235,21 +250,25 @@ static int run_all(const struct cli *cli, const char *method) {
 }
 
 int command_enroll(const struct cli *cli) {
-    return run_all(cli, DAEMON_METHOD("Enroll"));
+    return run_all(cli, &(const struct wish){DAEMON_METHOD("Enroll"), attempt_params});
 }
 
 int command_renew(const struct cli *cli) {
-    return run_all(cli, DAEMON_METHOD("Renew"));
+    return run_all(cli, &(const struct wish){DAEMON_METHOD("Renew"), attempt_params});
 }
 
 int command_retry(const struct cli *cli) {
-    return run_all(cli, DAEMON_METHOD("Retry"));
+    return run_all(cli, &(const struct wish){DAEMON_METHOD("Retry"), attempt_params});
+}
+
+int command_request(const struct cli *cli) {
+    return run_all(cli, &(const struct wish){DAEMON_METHOD("Request"), request_params});
 }
 
 int command_rollback(const struct cli *cli) {
-    return run_all(cli, DAEMON_METHOD("Rollback"));
+    return run_all(cli, &(const struct wish){DAEMON_METHOD("Rollback"), attempt_params});
 }
 
 int command_rekey(const struct cli *cli) {
-    return run_all(cli, DAEMON_METHOD("Rekey"));
+    return run_all(cli, &(const struct wish){DAEMON_METHOD("Rekey"), attempt_params});
 }

@@ -14,6 +14,12 @@
 
 struct command;
 
+/* What an option has been given that may stand several times. */
+struct cli_texts {
+    const char **items; /* owned array of borrowed strings */
+    size_t n;
+};
+
 struct cli {
     const struct command *command;
     char **ids; /* its arguments; owned array of borrowed strings */
@@ -24,9 +30,14 @@ struct cli {
     const char *state;     /* to wait for, or NULL */
     const char *reason;    /* of a rejection */
     const char *multicast; /* name of a network interface */
-    int64_t timeout;       /* seconds to wait for the end of an attempt, or for answers */
-    int64_t within;        /* needs-renewal: seconds, or -1 */
-    int argc;              /* as it was called, to say how to repeat it */
+    /* of an identity that is requested */
+    const char *url, *label, *subject, *key_type, *birth_certificate, *birth_key, *trust,
+        *fingerprint;
+    struct cli_texts sans;
+    bool purge;      /* nothing of what is forgotten is kept */
+    int64_t timeout; /* seconds to wait for the end of an attempt, or for answers */
+    int64_t within;  /* needs-renewal: seconds, or -1 */
+    int argc;        /* as it was called, to say how to repeat it */
     char **argv;
 };
 
@@ -46,6 +57,8 @@ int command_history(const struct cli *cli);
 int command_wait(const struct cli *cli);
 int command_status(const struct cli *cli);
 int command_needs_renewal(const struct cli *cli);
+int command_request(const struct cli *cli);
+int command_forget(const struct cli *cli);
 int command_rollback(const struct cli *cli);
 int command_reload(const struct cli *cli);
 int command_events(const struct cli *cli);

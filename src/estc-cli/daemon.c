@@ -116,14 +116,27 @@ static int refused_busy(const struct cli *cli, json_t *params, const char *id) {
     return EXIT_WORKING;
 }
 
-static int refused_config(const struct cli *cli, json_t *params, const char *id) {
-    (void)cli;
-    (void)id;
+/* The lines of "errors". */
+static json_t *say_lines(json_t *params) {
     size_t i;
     json_t *line, *lines = json_object_get(params, "errors");
     json_array_foreach(lines, i, line) {
         say_note("%s", json_string_value(line) ? json_string_value(line) : "-");
     }
+    return lines;
+}
+
+static int refused_new(const struct cli *cli, json_t *params, const char *id) {
+    (void)cli;
+    say_lines(params);
+    say_error("%s cannot be requested like that; nothing has changed", id ? id : "-");
+    return EXIT_BAD_CONFIG;
+}
+
+static int refused_config(const struct cli *cli, json_t *params, const char *id) {
+    (void)cli;
+    (void)id;
+    const json_t *lines = say_lines(params);
     say_error("the configuration has %zu error%s; the old one stays in force",
               json_array_size(lines), json_array_size(lines) == 1 ? "" : "s");
     return EXIT_BAD_CONFIG;
@@ -176,6 +189,8 @@ int daemon_refused(const struct cli *cli, const struct ctl_reply *reply, const c
         {DAEMON_INTERFACE ".NoCertificate", refused_certificate},
         {DAEMON_INTERFACE ".Busy", refused_busy},
         {DAEMON_INTERFACE ".ConfigInvalid", refused_config},
+        {DAEMON_INTERFACE ".RequestInvalid", refused_new},
+        {DAEMON_INTERFACE ".NotRequested", refused_with_text},
         {DAEMON_INTERFACE ".NotAllowed", refused_right},
         {DAEMON_INTERFACE ".StoreFailed", refused_with_text},
         {REGISTRAR_INTERFACE ".NotAllowed", refused_right},

@@ -134,6 +134,16 @@ static char *row_alert(json_t *object, const char *member, int64_t now, bool *no
     return level && why ? text_format("%s: %s", level, why) : NULL;
 }
 
+/* "/etc/estcd/estcd.conf:12", "by 'estc request', in /var/lib/estcd/requests/gw.conf" */
+static char *row_origin(json_t *object, const char *member, int64_t now, bool *none) {
+    (void)now;
+    *none = !has(object, "defined_in");
+    _cleanup(freep) char *where = *none ? NULL : view_text(object, "defined_in");
+    const char *origin = json_string_value(json_object_get(object, member));
+    bool requested = origin && strcmp(origin, "request") == 0;
+    return where && requested ? text_format("by 'estc request', in %s", where) : TAKE(where);
+}
+
 static const struct row identity_rows[] = {
     {"State", row_text, "state"},
     {"Alert", row_alert, "alert"},
@@ -147,6 +157,7 @@ static const struct row identity_rows[] = {
     {"Server", row_text, "url"},
     {"Label", row_text, "label"},
     {"Directory", row_text, "directory"},
+    {"Defined", row_origin, "origin"},
     {"Subject", row_text, "subject"},
     {"Names", NULL, "sans"},
     {"Key", row_text, "key_type"},

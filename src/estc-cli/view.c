@@ -156,12 +156,29 @@ static char *list_result(json_t *identity, int64_t now) {
     return copy(error ? error : result);
 }
 
-static const struct {
+static bool is_requested(json_t *identity) {
+    const char *origin = member_string(identity, "origin");
+    return origin && strcmp(origin, "request") == 0;
+}
+
+static char *list_origin(json_t *identity, int64_t now) {
+    (void)now;
+    return copy(is_requested(identity) ? "request" : "file");
+}
+
+/* The origin stands there when it is not the same for all. */
+static const struct column {
     const char *title;
     char *(*text)(json_t *identity, int64_t now);
+    bool at_need;
 } columns[] = {
-    {"ID", list_id},     {"STATE", list_state},      {"EXPIRES", list_expires},
-    {"LEFT", list_left}, {"NEXT ACTION", view_next}, {"LAST RESULT", list_result},
+    {"ID", list_id, false},
+    {"STATE", list_state, false},
+    {"EXPIRES", list_expires, false},
+    {"LEFT", list_left, false},
+    {"ORIGIN", list_origin, true},
+    {"NEXT ACTION", view_next, false},
+    {"LAST RESULT", list_result, false},
 };
 #define N_COLUMNS (sizeof(columns) / sizeof(columns[0]))
 #define STATE_COLUMN 1
@@ -197,19 +214,36 @@ static bool needs_attention(json_t *identity) {
     return view_undeployed(identity) || member_string(identity, "alert");
 }
 
-static int add_identity(struct table *table, json_t *identity, int64_t now) {
+static int add_cells(struct table *table, json_t *identity, int64_t now, bool all) {
     struct cell cells[N_COLUMNS];
+    size_t n = 0;
     for (size_t i = 0; i < N_COLUMNS; i++)
-        cells[i] = (struct cell){columns[i].text(identity, now), TINT_NONE};
+        if (all || !columns[i].at_need)
+            cells[n++] = (struct cell){columns[i].text(identity, now), TINT_NONE};
     cells[STATE_COLUMN].tint = view_tint(identity);
     return table_add(table, cells);
 }
 
+static int add_identity(struct table *table, json_t *identity, int64_t now) {
+    return add_cells(table, identity, now, false);
+}
+
+static int add_with_origin(struct table *table, json_t *identity, int64_t now) {
+    return add_cells(table, identity, now, true);
+}
+
 struct table *view_list(json_t *identities, int64_t now, bool bare) {
     const char *titles[N_COLUMNS];
-    for (size_t i = 0; i < N_COLUMNS; i++)
-        titles[i] = columns[i].title;
-    return table_of(identities, N_COLUMNS, bare ? NULL : titles, add_identity, now);
+    bool all = false;
+    size_t n = 0, i;
+    json_t *identity;
+    json_array_foreach(identities, i, identity) {
+        all = all || is_requested(identity);
+    }
+    for (i = 0; i < N_COLUMNS; i++)
+        if (all || !columns[i].at_need)
+            titles[n++] = columns[i].title;
+    return table_of(identities, n, bare ? NULL : titles, all ? add_with_origin : add_identity, now);
 }
 
 char *view_footer(json_t *identities) {

@@ -17,8 +17,7 @@
 #include "control_internal.h"
 #include "control_json.h"
 #include "ctl/json.h"
-
-#define CACERTS_MAX (256 * 1024)
+#include "request.h"
 
 /* --- methods --- */
 
@@ -108,25 +107,6 @@ static void handle_rollback(struct ctl_call *call, json_t *params, void *arg) {
     control_ask(arg, call, params, SCHEDULE_ROLLBACK, CONTROL_WHEN_DUE);
 }
 
-static void handle_cacerts(struct ctl_call *call, json_t *params, void *arg) {
-    struct control *control = arg;
-    const struct member *member = control_member(control, call, params);
-    if (!member)
-        return;
-    const char *id = member_identity(member)->config->id;
-    _cleanup(freep) char *path =
-        store_path(manager_config(control->manager)->state_directory, id, "cacerts.pem");
-    _cleanup(estc_buf_clear) struct estc_buf pem = {0};
-    bool there = path && !fs_read(AT_FDCWD, path, CACERTS_MAX, &pem, NULL, NULL) && pem.len > 0 &&
-                 !memchr(pem.data, 0, pem.len);
-    /* Nor is there any for what is no text: whoever wrote that, it is no PEM file of ours. */
-    json_t *answer = there ? json_pack("{s:s%}", "pem", (const char *)pem.data, pem.len) : NULL;
-    if (answer)
-        ctl_call_reply(call, answer, false);
-    else
-        ctl_call_error(call, "NoCertificate", json_pack("{s:s}", "id", id));
-}
-
 static void handle_reload(struct ctl_call *call, json_t *params, void *arg) {
     (void)params;
     struct control *control = arg;
@@ -144,19 +124,6 @@ static void handle_reload(struct ctl_call *call, json_t *params, void *arg) {
     if (!errors.lines)
         json_array_append_new(lines, json_string("out of memory"));
     ctl_call_error(call, "ConfigInvalid", json_pack("{s:o}", "errors", lines));
-}
-
-static void handle_deployed(struct ctl_call *call, json_t *params, void *arg) {
-    struct control *control = arg;
-    struct member *member = control_member(control, call, params);
-    if (!member)
-        return;
-    const char *text = json_string_value(json_object_get(params, "text"));
-    const char *fault = text ? text : "no reason given";
-    bool ok = json_is_true(json_object_get(params, "ok"));
-    manager_deployed(control->manager, member,
-                     json_integer_value(json_object_get(params, "generation")), ok ? NULL : fault);
-    ctl_call_reply(call, NULL, false);
 }
 
 static void handle_events(struct ctl_call *call, json_t *params, void *arg) {
@@ -196,6 +163,9 @@ static const struct ctl_field status_out[] = {
     {"exit_code", CTL_INT},
     {NULL},
 };
+static const struct ctl_field forget_fields[] = {
+    {"id", CTL_STRING}, {"purge", CTL_BOOL, .optional = true}, {NULL}};
+static const struct ctl_field forget_out[] = {{"kept", CTL_STRING, .optional = true}, {NULL}};
 static const struct ctl_field history_out[] = {{"results", CTL_OBJECTS, .type_name = "Result"},
                                                {NULL}};
 static const struct ctl_field need_fields[] = {
@@ -262,6 +232,18 @@ static const struct ctl_method methods[] = {
      .out = history_out,
      .handle = control_history,
      .doc = "How its last attempts ended, the latest last."},
+    {.name = "Request",
+     .changes = true,
+     .in = request_fields,
+     .out = ask_out,
+     .handle = control_request,
+     .doc = "Looks after one more identity, over restarts, and enrolls it. With 'more' as Enroll."},
+    {.name = "Forget",
+     .changes = true,
+     .in = forget_fields,
+     .out = forget_out,
+     .handle = control_forget,
+     .doc = "Ends what Request began; its folder is kept elsewhere, or removed."},
     {.name = "Status",
      .in = no_fields,
      .out = status_out,
@@ -288,7 +270,7 @@ static const struct ctl_method methods[] = {
     {.name = "CaCerts",
      .in = id_field,
      .out = pem_out,
-     .handle = handle_cacerts,
+     .handle = control_cacerts,
      .doc = "The CA certificates that came with the current certificate."},
     {.name = "Reload",
      .changes = true,
@@ -301,7 +283,7 @@ static const struct ctl_method methods[] = {
      .owners = true,
      .in = deployed_fields,
      .out = no_fields,
-     .handle = handle_deployed,
+     .handle = control_deployed,
      .doc = "What came of installing a generation elsewhere (0: not known which); for root and the "
             "daemon's user."},
     {.name = "Events",
@@ -314,11 +296,13 @@ static const struct ctl_method methods[] = {
 };
 
 static const struct ctl_error_type errors[] = {
-    {"NoSuchIdentity", id_field, "The configuration has no identity of that id."},
+    {"NoSuchIdentity", id_field, "There is no identity of that id."},
     {"NoCertificate", id_field, "The identity has no certificate yet: enroll it first."},
     {"Busy", id_field, "An attempt is under way: try again when it has ended."},
     {"StoreFailed", text_field, "The state folder cannot be written; nothing has changed."},
     {"ConfigInvalid", errors_field, "The configuration has errors; the old one stays in force."},
+    {"RequestInvalid", errors_field, "What was requested cannot be; nothing has changed."},
+    {"NotRequested", text_field, "The identity is of the configuration, and only that ends it."},
     {"NotAllowed", group_field, "Changing needs membership of this group."},
     {NULL},
 };

@@ -61,6 +61,8 @@ static bool ends_attempt(enum manager_event_kind kind) {
         return true;
     case MANAGER_STARTED:
     case MANAGER_STEP:
+    case MANAGER_REQUESTED:
+    case MANAGER_FORGOTTEN:
     case MANAGER_DEPLOYED:
     case MANAGER_UNDEPLOYED:
     case MANAGER_ALERT:
@@ -86,12 +88,16 @@ static void tell_follower(struct follower *follower, const struct manager_event 
         ctl_call_reply(follower->call, json_pack("{s:o}", "event", control_event(event)), true);
         return;
     }
-    if (event->kind == MANAGER_RELOADED && !manager_find(control->manager, follower->id)) {
+    bool its =
+        event->member && strcmp(member_identity(event->member)->config->id, follower->id) == 0;
+    bool gone = event->kind == MANAGER_RELOADED ? !manager_find(control->manager, follower->id)
+                                                : its && event->kind == MANAGER_FORGOTTEN;
+    if (gone) {
         ctl_call_error(follower->call, "NoSuchIdentity", json_pack("{s:s}", "id", follower->id));
         follower_remove(follower);
         return;
     }
-    if (!event->member || strcmp(member_identity(event->member)->config->id, follower->id) != 0)
+    if (!its)
         return;
     if (ends_attempt(event->kind)) {
         ctl_call_reply(follower->call, control_event_and_identity(control, event), false);

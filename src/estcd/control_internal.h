@@ -34,7 +34,13 @@ void control_retry(struct ctl_call *call, json_t *params, void *arg);
 void control_rekey(struct ctl_call *call, json_t *params, void *arg);
 void control_pause(struct ctl_call *call, json_t *params, void *arg);
 void control_resume(struct ctl_call *call, json_t *params, void *arg);
+void control_cacerts(struct ctl_call *call, json_t *params, void *arg);
+void control_deployed(struct ctl_call *call, json_t *params, void *arg);
 void control_history(struct ctl_call *call, json_t *params, void *arg);
+
+/* control_request.c */
+void control_request(struct ctl_call *call, json_t *params, void *arg);
+void control_forget(struct ctl_call *call, json_t *params, void *arg);
 
 /* control_follow.c: id NULL: everything. 0 or -ENOMEM. */
 int control_follow(struct control *control, struct ctl_call *call, const char *id);

@@ -59,6 +59,8 @@ static const struct ctl_field deploy_fields[] = {
 static const struct ctl_field identity_fields[] = {
     {"id", CTL_STRING},
     {"state", CTL_STRING},
+    {"origin", CTL_STRING}, /* configuration, request */
+    {"defined_in", CTL_STRING},
     {"alert", CTL_STRING, .optional = true},
     {"alert_why", CTL_STRING, .optional = true},
     {"url", CTL_STRING},
@@ -199,14 +201,18 @@ json_t *control_identity(const struct manager *manager, const struct member *mem
     bool quiet = alert.level == ALERT_NONE;
     _cleanup(freep) char *directory =
         store_path(manager_config(manager)->state_directory, config->id, "");
-    _cleanup(json_freep) json_t *json =
-        json_pack("{s:s, s:s, s:s*, s:s*, s:s, s:s*, s:s, s:o, s:s, s:s}", "id", config->id,
-                  "state", identity_state_names[identity_state(identity, timebase_now())], "alert",
-                  quiet ? NULL : alert_level_names[alert.level], "alert_why",
-                  quiet ? NULL : alert.why, "url", config->url, "label", config->label, "subject",
-                  config->subject ? config->subject : "", "sans", texts(config->subject_alt_names),
-                  "key_type", estc_key_type_name((enum estc_key_type)config->key_type), "directory",
-                  directory ? directory : "");
+    _cleanup(freep) char *defined =
+        member_requested(member) ? strdup(config->origin.file)
+                                 : text_format("%s:%u", config->origin.file, config->origin.line);
+    _cleanup(json_freep) json_t *json = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s*, s:s*, s:s, s:s*, s:s, s:o, s:s, s:s}", "id", config->id,
+        "state", identity_state_names[identity_state(identity, timebase_now())], "origin",
+        member_requested(member) ? "request" : "configuration", "defined_in",
+        defined ? defined : "", "alert", quiet ? NULL : alert_level_names[alert.level], "alert_why",
+        quiet ? NULL : alert.why, "url", config->url, "label", config->label, "subject",
+        config->subject ? config->subject : "", "sans", texts(config->subject_alt_names),
+        "key_type", estc_key_type_name((enum estc_key_type)config->key_type), "directory",
+        directory ? directory : "");
     _cleanup(json_freep) json_t *rest = history(member);
     if (!json || !rest || json_object_update(json, rest) < 0)
         return NULL;

@@ -3,7 +3,11 @@
  * Methods for whoever operates the daemon: how it stands as a whole, whether a renewal is due, and
  * what a person may want done otherwise than planned.
  */
+#include <fcntl.h>
+#include <string.h>
+
 #include "base/cleanup.h"
+#include "base/fs.h"
 #include "base/text.h"
 #include "common/exitcode.h"
 #include "control_internal.h"
@@ -13,6 +17,7 @@
 
 /* What fits into an answer that a slow reader can still take; all are counted. */
 #define ATTENTION_MAX 100
+#define CACERTS_MAX (256 * 1024)
 
 /* --- status ---------------------------------------------------------------------------------- */
 
@@ -119,6 +124,38 @@ void control_history(struct ctl_call *call, json_t *params, void *arg) {
                       store_load_history(manager_config(control->manager)->state_directory,
                                          member_identity(member)->config->id)),
             false);
+}
+
+void control_cacerts(struct ctl_call *call, json_t *params, void *arg) {
+    struct control *control = arg;
+    const struct member *member = control_member(control, call, params);
+    if (!member)
+        return;
+    const char *id = member_identity(member)->config->id;
+    _cleanup(freep) char *path =
+        store_path(manager_config(control->manager)->state_directory, id, "cacerts.pem");
+    _cleanup(estc_buf_clear) struct estc_buf pem = {0};
+    bool there = path && !fs_read(AT_FDCWD, path, CACERTS_MAX, &pem, NULL, NULL) && pem.len > 0 &&
+                 !memchr(pem.data, 0, pem.len);
+    /* Nor is there any for what is no text: whoever wrote that, it is no PEM file of ours. */
+    json_t *answer = there ? json_pack("{s:s%}", "pem", (const char *)pem.data, pem.len) : NULL;
+    if (answer)
+        ctl_call_reply(call, answer, false);
+    else
+        ctl_call_error(call, "NoCertificate", json_pack("{s:s}", "id", id));
+}
+
+void control_deployed(struct ctl_call *call, json_t *params, void *arg) {
+    struct control *control = arg;
+    struct member *member = control_member(control, call, params);
+    if (!member)
+        return;
+    const char *text = json_string_value(json_object_get(params, "text"));
+    const char *fault = text ? text : "no reason given";
+    bool ok = json_is_true(json_object_get(params, "ok"));
+    manager_deployed(control->manager, member,
+                     json_integer_value(json_object_get(params, "generation")), ok ? NULL : fault);
+    ctl_call_reply(call, NULL, false);
 }
 
 /* --- metrics --------------------------------------------------------------------------------- */

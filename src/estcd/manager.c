@@ -14,12 +14,14 @@
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-id128.h>
 
+#include "agent/config_request.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/text.h"
 #include "catalog.h"
 #include "common/journal.h"
 #include "manager_internal.h"
+#include "store_request.h"
 #include "timebase.h"
 
 #define MANAGER_LABEL(name, label) [name] = label,
@@ -136,6 +138,7 @@ struct member *member_free(struct member *member) {
     member_stop(member);
     member_unwatch(member);
     identity_clear(&member->identity);
+    config_request_free(member->requested);
     free(member);
     return NULL;
 }
@@ -287,19 +290,6 @@ struct manager *manager_free(struct manager *manager) {
 
 CLEANUP_DEFINE(struct manager *, manager_freep, manager_free);
 
-static int load_members(struct manager *manager, struct estc_error *err) {
-    size_t n = config_count(manager->config);
-    manager->members = calloc(n + 1, sizeof(struct member *));
-    for (size_t i = 0; manager->members && i < n; i++) {
-        struct member *m = member_new(manager, config_at(manager->config, i));
-        if (!m)
-            return estc_error_set(err, -ENOMEM, "out of memory");
-        manager->members[manager->n_members++] = m;
-        member_replan(m);
-    }
-    return manager->members ? 0 : estc_error_set(err, -ENOMEM, "out of memory");
-}
-
 int manager_new(sd_event *event, const char *config_path, struct config *config,
                 struct manager **out, struct estc_error *err) {
     _cleanup(manager_freep) struct manager *manager = calloc(1, sizeof(*manager));
@@ -324,9 +314,11 @@ int manager_new(sd_event *event, const char *config_path, struct config *config,
     if (!rc)
         manager_clock_load(manager);
     if (!rc)
-        rc = load_members(manager, err);
+        rc = store_tidy_requests(config->state_directory, err);
     if (rc)
         return rc;
+    if (manager_take(manager, config))
+        return estc_error_set(err, -ENOMEM, "out of memory");
     *out = TAKE(manager);
     return 0;
 }

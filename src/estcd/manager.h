@@ -32,6 +32,8 @@ struct member; /* one identity in the manager's care */
     X(MANAGER_DEPLOYING, "deploying")         \
     X(MANAGER_DEPLOYED, "deployed")           \
     X(MANAGER_UNDEPLOYED, "undeployed")       \
+    X(MANAGER_REQUESTED, "requested")         \
+    X(MANAGER_FORGOTTEN, "forgotten")         \
     X(MANAGER_ALERT, "alert")                 \
     X(MANAGER_ALERT_CLEARED, "alert-cleared") \
     X(MANAGER_RELOADED, "reloaded")           \
@@ -59,6 +61,10 @@ struct manager *manager_free(struct manager *manager);
 /* The first look at what is due; from then on by itself. */
 void manager_start(struct manager *manager);
 
+/* Starts what is due, and sees to it that what comes next is started in its time: for whoever has
+ * changed who or what there is. */
+void manager_schedule(struct manager *manager);
+
 /* At most one observer. */
 void manager_observe(struct manager *manager, manager_observer_fn observer, void *arg);
 
@@ -75,6 +81,8 @@ struct member *manager_find(const struct manager *manager, const char *id);
 char *manager_stuck(const struct manager *manager);
 
 const struct identity *member_identity(const struct member *member);
+/* Whether somebody asked for it at run time; the others are of estcd.conf. */
+bool member_requested(const struct member *member);
 const struct schedule_plan *member_plan(const struct member *member);
 
 /* All that is measured, as text with a NUL behind its len bytes; malloc'd. 0 or -ENOMEM. */
@@ -110,3 +118,17 @@ int manager_rekey(struct manager *manager, struct member *member, enum manager_e
  * what somebody asks for is done all the same, once. It is on disk when this returns 0. */
 int manager_pause(struct manager *manager, struct member *member, bool pause,
                   struct estc_error *err);
+
+/* Looks after one more identity from now on, also after a restart: text is what was asked for
+ * (config_request.h). Followed by manager_schedule(). ESTC_E_CONFIG: it cannot be, and errors say
+ * why; otherwise err does. */
+int manager_request(struct manager *manager, const char *id, const char *text,
+                    struct conf_errors *errors, struct estc_error *err);
+
+/*
+ * The same for one less, and an attempt that is under way ends. *kept: where its folder is now,
+ * malloc'd, or NULL when there is none (purge: it is removed). ESTC_E_CONFIG: it is of estcd.conf,
+ * and stays. With another error it may be gone all the same: manager_find() tells.
+ */
+int manager_forget(struct manager *manager, struct member *member, bool purge, char **kept,
+                   struct estc_error *err);

@@ -12,6 +12,7 @@
 
 struct member {
     struct manager *manager;
+    struct config_identity *requested; /* what was asked for at run time; NULL: of estcd.conf */
     struct identity identity;
     struct schedule_plan plan;                    /* as of the last change */
     uint32_t attempts_by_result[ESTC_E_MAX_ + 1]; /* since we started; the last: of the system */
@@ -71,13 +72,22 @@ struct manager {
 struct member *member_new(struct manager *manager, const struct config_identity *config);
 struct member *member_free(struct member *member);
 void member_replan(struct member *member);
-void manager_schedule(struct manager *manager);
 void manager_tell(struct manager *manager, const struct manager_event *event);
 /* From the store: the certificate in force; the trust anchors, which change without one; and what
  * tells the machine from others while there is none. */
 void member_load(struct member *member);
 void member_load_trust(struct member *member);
 void member_load_birth(struct member *member);
+
+/*
+ * manager_roster.c: who is to be looked after from now on, by a configuration (in force when this
+ * returns 0) and by what was asked for at run time. Who was there keeps what it is. -ENOMEM:
+ * nothing has changed.
+ */
+int manager_take(struct manager *manager, struct config *config);
+/* One more, and one less. The first takes `requested` in any case; NULL: out of memory. */
+struct member *manager_add(struct manager *manager, struct config_identity *requested);
+void manager_remove(struct manager *manager, struct member *member);
 
 /* manager_ask.c: says that a certificate comes to its end and is not renewed. */
 void member_warn_paused(struct member *member);

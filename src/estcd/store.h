@@ -5,6 +5,7 @@
  *   STATE/format                          "1"
  *   STATE/lock                            flock()ed by the daemon
  *   STATE/clock.json                      the latest moment that is known to have passed
+ *   STATE/requests, STATE/forgotten       see store_request.h
  *   STATE/spool/deploy/ID                 empty: ID waits for estcd-deploy, which takes it away
  *   STATE/identities/ID/lock              flock()ed by the worker that owns the folder
  *   STATE/identities/ID/pending/key.pem   the key of an attempt, before anything is sent
