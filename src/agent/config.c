@@ -292,8 +292,18 @@ static void judge_ids(struct config *config, struct conf_errors *errors) {
     }
 }
 
-static int complete(struct config *config, struct conf_errors *errors) {
+static void judge_on_alert(const struct config *config, const char *path,
+                           struct conf_errors *errors) {
+    const struct conf_origin where = {.file = (char *)(uintptr_t)path, .line = 1}; /* or conf.d */
+    if (config->on_alert && config->on_alert[0][0] != '/')
+        conf_error(errors, &where,
+                   "on_alert: '%.80s' is not an absolute path: no search for programs is made",
+                   config->on_alert[0]);
+}
+
+static int complete(struct config *config, const char *path, struct conf_errors *errors) {
     struct conf_list *list = &config->identities;
+    judge_on_alert(config, path, errors);
     if (list->n > 0)
         qsort(list->items, list->n, sizeof(struct config_identity), compare_identities);
     judge_ids(config, errors);
@@ -328,7 +338,7 @@ int config_load(const char *path, struct config **out, struct conf_errors *error
     if (!rc)
         rc = conf_read_dir(dir, config_keys, config, errors);
     if (!rc)
-        rc = complete(config, errors);
+        rc = complete(config, path, errors);
     if (rc)
         return rc;
     if (conf_errors_any(errors))

@@ -88,6 +88,7 @@ struct config {
     char *control_socket;            /* /run/estcd/control */
     int log_level;                   /* enum estc_log_level */
     char *metrics_file;              /* NULL: none */
+    char **on_alert;                 /* program and arguments, NULL-ended; NULL: none */
     int64_t max_attempts;            /* workers at once, 1..64 */
     int64_t start_spread;            /* seconds, 0..3600 */
     struct config_identity defaults; /* "defaults" group: url, birth, trust, ... for identities

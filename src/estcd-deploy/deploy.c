@@ -20,12 +20,12 @@
 #include "base/text.h"
 #include "command.h"
 #include "common/journal.h"
+#include "common/program.h"
 #include "place.h"
 #include "reader.h"
 #include "report.h"
 
 #define UNIT_TIMEOUT_S 90 /* systemd's own, for a start or a reload */
-#define HOOK_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* What one run has to work with. */
 struct run {
@@ -59,11 +59,6 @@ static int install_files(const struct run *run, struct estc_error *err) {
 
 /* --- what hooks are told --- */
 
-static int add_pair(char ***list, const char *name, const char *value) {
-    _cleanup(freep) char *pair = text_format("%s=%s", name, value);
-    return pair ? text_list_add(list, pair) : -ENOMEM;
-}
-
 static int make_environment(struct run *run, struct estc_error *err) {
     const struct material *m = run->material;
     char until[CLOCK_TEXT_MAX];
@@ -82,11 +77,11 @@ static int make_environment(struct run *run, struct estc_error *err) {
         {"ESTC_DIRECTORY", run->folder},
         {"ESTC_CERT", cert},
     };
-    int rc = text_list_add(&run->environment, HOOK_PATH);
+    int rc = text_list_add(&run->environment, PROGRAM_PATH);
     if (!rc)
-        rc = text_list_add(&run->environment, "LANG=C.UTF-8");
+        rc = text_list_add(&run->environment, PROGRAM_LANG);
     for (size_t i = 0; !rc && i < sizeof(pairs) / sizeof(pairs[0]); i++)
-        rc = add_pair(&run->environment, pairs[i].name, pairs[i].value);
+        rc = program_add_pair(&run->environment, pairs[i].name, pairs[i].value);
     return rc ? out_of_memory(err) : 0;
 }
 

@@ -27,6 +27,7 @@
     X(CATALOG_DEPLOY_FAILED, "fb0f98766cb746c7845719e5aa0159a0", WARNING, "deploy-failed")  \
     X(CATALOG_ALERT, "4f40beac38844bbd83c7bdca69d90b8b", WARNING, "alert")                  \
     X(CATALOG_ALERT_CLEARED, "ed2e4645275f4541a02f14c6d0c1ace7", NOTICE, "alert-cleared")   \
+    X(CATALOG_ALERT_UNTOLD, "e2f1c7b08d514f34a6f0d8b9c3a7e516", WARNING, "alert-untold")    \
     X(CATALOG_REQUESTED, "7f7ce1b1d2f84d33b1c6e43c2c6a9f10", NOTICE, "requested")           \
     X(CATALOG_FORGOTTEN, "c1a54bb3a1c94b7d9a1b1c02f4e5d7a6", NOTICE, "forgotten")           \
     X(CATALOG_REQUEST_UNFIT, "5b0b0a6be5a64a5f8f0a5c8a1b3d9e42", WARNING, "request-unfit")  \

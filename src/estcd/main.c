@@ -2,6 +2,7 @@
 /* estcd: reads its arguments, wires manager and control together, and runs the loop. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
@@ -35,6 +36,10 @@ static int check_files(const struct config *config) {
             fprintf(stderr, "estcd: %s: %s\n", identity->id, err.text);
             unfit++;
         }
+    }
+    if (config->on_alert && access(config->on_alert[0], X_OK) < 0) {
+        fprintf(stderr, "estcd: on_alert: cannot run %s: %m\n", config->on_alert[0]);
+        unfit++;
     }
     if (unfit > 0)
         return EXIT_CONFIG_TEXT;

@@ -107,10 +107,8 @@ void member_load(struct member *member) {
     identity->store_unfit = rc != 0 && rc != -ENOENT;
     struct store_attempts *attempts = &identity->attempts;
     if (!identity->store_unfit) {
-        int64_t paused_since = attempts->paused_since;
         if (was_unfit)
-            store_attempts_clear(attempts);
-        attempts->paused_since = paused_since;
+            store_attempts_forget(attempts);
         return;
     }
     if (!was_unfit || !attempts->last_error || strcmp(attempts->last_error, err.text) != 0)
@@ -137,6 +135,7 @@ struct member *member_free(struct member *member) {
         return NULL;
     member_stop(member);
     member_unwatch(member);
+    member_hook_forget(member);
     identity_clear(&member->identity);
     config_request_free(member->requested);
     free(member);
@@ -155,7 +154,10 @@ struct member *member_new(struct manager *manager, const struct config_identity 
     member_load_birth(member);
     member_load_trust(member);
     member_deploy_load(member);
-    if (member->identity.store_unfit)
+    /* What an attempt of the process before has found unfit is waited for as well. */
+    const struct store_attempts *attempts = &member->identity.attempts;
+    if (member->identity.store_unfit ||
+        (attempts->failures > 0 && attempts->last_result == ESTC_E_CREDENTIAL))
         member_watch(member);
     return member;
 }
@@ -271,6 +273,7 @@ struct manager *manager_free(struct manager *manager) {
     manager->started = false;
     manager_clock_save(manager);
     manager_metrics_end(manager);
+    manager_hook_end(manager);
     for (size_t i = 0; i < manager->n_members; i++)
         member_free(manager->members[i]);
     free(manager->members);
@@ -311,6 +314,8 @@ int manager_new(sd_event *event, const char *config_path, struct config *config,
         rc = manager_clock_new(manager, err);
     if (!rc)
         rc = manager_deploy_new(manager, err);
+    if (!rc)
+        rc = manager_hook_new(manager, err);
     if (!rc)
         manager_clock_load(manager);
     if (!rc)

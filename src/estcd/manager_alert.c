@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The manager and alerts: each is told once when it rises and once when it is over. What was told
- * is not kept over a restart, so that a daemon that begins says how things stand.
+ * The manager and alerts: each is told once when it rises and once when it is over, to the journal
+ * and to those who follow. What they were told is not kept over a restart, so that a daemon that
+ * begins says how things stand; what on_alert was told is (manager_hook.c).
  */
 #include "alert.h"
 #include "base/text.h"
@@ -32,11 +33,14 @@ int64_t manager_alert_look(struct manager *manager) {
         alert_decide(&member->identity, now, &alert);
         bool rises = alert.level > member->alert;
         bool clears = alert.level == ALERT_NONE && member->alert != ALERT_NONE;
+        if (alert.level != member->alert)
+            member_hook_changed(member);
         member->alert = alert.level;
         if (rises || clears)
             tell(member, &alert);
         if (alert.next < next)
             next = alert.next;
     }
+    manager_hook_look(manager);
     return next;
 }

@@ -16,11 +16,14 @@ struct member {
     struct identity identity;
     struct schedule_plan plan;                    /* as of the last change */
     uint32_t attempts_by_result[ESTC_E_MAX_ + 1]; /* since we started; the last: of the system */
-    enum alert_level alert;                       /* as was told last */
-    bool wants_enroll;                            /* asked for /sen although a renewal would do */
-    bool wants_rekey;   /* a renewal with another key, until there is one */
-    bool wants_another; /* a certificate, although one is issued and waits to be proven */
-    bool renewed;       /* what is in force came since this process began: its age is known */
+    enum alert_level alert;                       /* as it is known to those who follow */
+    uint64_t alert_turn; /* for on_alert: in which order they changed ... */
+    unsigned untold;     /* ... how often it has failed since ... */
+    int64_t tell_at;     /* ... and not before this moment of boot time, ms */
+    bool wants_enroll;   /* asked for /sen although a renewal would do */
+    bool wants_rekey;    /* a renewal with another key, until there is one */
+    bool wants_another;  /* a certificate, although one is issued and waits to be proven */
+    bool renewed;        /* what is in force came since this process began: its age is known */
 
     /* while a worker runs */
     pid_t pid;
@@ -58,6 +61,7 @@ struct manager {
     bool clock_found;     /* it was not trusted, and then it was */
     int64_t started_at;   /* believed time when all began, or the clock was found; 0: not yet */
     struct link_watch *links;
+    struct manager_hook *hook;
     bool started;
     unsigned n_reloads, n_reloads_failed;
     sd_event_source *metrics_timer; /* while the file with metrics is to be written */
@@ -94,6 +98,15 @@ void member_warn_paused(struct member *member);
 
 /* manager_alert.c */
 int64_t manager_alert_look(struct manager *manager); /* tells; when time alone changes the next */
+
+/* manager_hook.c: on_alert, a program */
+int manager_hook_new(struct manager *manager, struct estc_error *err);
+void manager_hook_end(struct manager *manager);
+void manager_hook_look(struct manager *manager); /* tells who is to be told now */
+void manager_hook_again(
+    struct manager *manager); /* whoever waits after failures, at the next look */
+void member_hook_changed(struct member *member); /* its alert is another now */
+void member_hook_forget(struct member *member);  /* it goes */
 
 /* manager_metrics.c */
 void member_count_attempt(struct member *member, int result);

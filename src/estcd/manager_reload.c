@@ -44,6 +44,7 @@ int manager_reload(struct manager *manager, struct conf_errors *errors) {
                     "reload failed; the old configuration stays in force");
     } else {
         manager->n_reloads++;
+        manager_hook_again(manager);
         journal_set_level((enum estc_log_level)config->log_level);
         catalog_log(CATALOG_RELOADED, NULL, NULL, "configuration reloaded: %zu identit%s",
                     manager->n_members, manager->n_members == 1 ? "y" : "ies");

@@ -25,6 +25,7 @@
 #define ASIDE_TRIES 1000
 #define ERROR_TEXT_MAX 512
 #define FAILURES_MAX 1000000000
+#define ALERT_TOLD_MAX 2                        /* levels, the highest */
 #define GENERATION_MAX INT64_C(999999999999999) /* 15 digits, as in a generation's name */
 
 static int out_of_memory(struct estc_error *err) {
@@ -206,6 +207,13 @@ int store_load_facts(const char *state_directory, const char *id, struct facts *
 
 /* --- the record of attempts --- */
 
+void store_attempts_forget(struct store_attempts *attempts) {
+    const struct store_attempts kept = {.paused_since = attempts->paused_since,
+                                        .alert_told = attempts->alert_told};
+    store_attempts_clear(attempts);
+    *attempts = kept;
+}
+
 void store_attempts_clear(struct store_attempts *attempts) {
     free(attempts->last_error);
     free(attempts->last_action);
@@ -228,6 +236,7 @@ void store_load_attempts(const char *state_directory, const char *id, struct sto
         .pending_since = ctl_json_int(json, "pending_since", 0, CLOCK_LAST),
         .rolled_back = ctl_json_int(json, "rolled_back", 0, GENERATION_MAX),
         .paused_since = ctl_json_int(json, "paused_since", 0, CLOCK_LAST),
+        .alert_told = (int)ctl_json_int(json, "alert_told", 0, ALERT_TOLD_MAX),
     };
 }
 
@@ -239,9 +248,16 @@ int store_save_attempts(const char *state_directory, const char *id,
         "pending_until", (json_int_t)attempts->pending_until, "pending_since",
         (json_int_t)attempts->pending_since, "rolled_back", (json_int_t)attempts->rolled_back,
         "last_error", attempts->last_error, "last_action", attempts->last_action);
-    if (!json || (attempts->paused_since != 0 &&
-                  json_object_set_new(json, "paused_since",
-                                      json_integer((json_int_t)attempts->paused_since)) < 0))
+    /* Said only where it is so. */
+    const struct {
+        const char *name;
+        int64_t value;
+    } rare[] = {{"paused_since", attempts->paused_since}, {"alert_told", attempts->alert_told}};
+    for (size_t i = 0; json && i < sizeof(rare) / sizeof(rare[0]); i++)
+        if (rare[i].value != 0 &&
+            json_object_set_new(json, rare[i].name, json_integer((json_int_t)rare[i].value)) < 0)
+            return out_of_memory(err);
+    if (!json)
         return out_of_memory(err);
     _cleanup(fs_closep) int dirfd = store_open_identity(state_directory, id, true, err);
     if (dirfd < 0)

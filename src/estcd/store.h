@@ -78,12 +78,15 @@ struct store_attempts {
     int64_t pending_since; /* when it first said so; 0: not known */
     int64_t rolled_back;   /* the generation that somebody went back to; 0: none */
     int64_t paused_since;  /* somebody wants nothing to be done; 0: not so */
+    int alert_told;        /* enum alert_level: what on_alert was told last */
 };
 /* Absent or unreadable: zeroes, which is safe. */
 void store_load_attempts(const char *state_directory, const char *id, struct store_attempts *out);
 int store_save_attempts(const char *state_directory, const char *id,
                         const struct store_attempts *attempts, struct estc_error *err);
 void store_attempts_clear(struct store_attempts *attempts);
+/* Only what is no attempt stays: the pause, and what on_alert was told. */
+void store_attempts_forget(struct store_attempts *attempts);
 
 /* The record of a deployment: zeroes when absent or unreadable. */
 void store_load_deploy(const char *state_directory, const char *id, struct deploy_record *out);
