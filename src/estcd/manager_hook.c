@@ -22,6 +22,7 @@
 #define TIMEOUT_S 60
 #define WAIT_FIRST_S 60
 #define WAIT_MOST_S (6 * 3600)
+#define READS_A_SECOND 20
 #define MSEC 1000
 #define ACCURACY_US 500000
 
@@ -157,8 +158,8 @@ static int watch(struct manager_hook *hook) {
     int rc = sd_event_add_io(event, &hook->end, program->pidfd, EPOLLIN, on_end, hook);
     if (rc >= 0)
         rc = sd_event_add_io(event, &hook->output, program->output, EPOLLIN, on_output, hook);
-    if (rc >= 0) /* what it has said comes before its end */
-        rc = sd_event_source_set_priority(hook->output, SD_EVENT_PRIORITY_NORMAL - 1);
+    if (rc >= 0) /* one that does not stop talking must not keep us busy */
+        rc = sd_event_source_set_ratelimit(hook->output, (uint64_t)MSEC * MSEC, READS_A_SECOND);
     return rc < 0 ? rc
                   : sd_event_add_time_relative(event, &hook->deadline, CLOCK_BOOTTIME,
                                                (uint64_t)TIMEOUT_S * MSEC * MSEC, ACCURACY_US,

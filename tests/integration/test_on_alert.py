@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """on_alert: a program that is told when the alert of an identity changes, once each time and over
 restarts, with a bare environment; when it fails it is told again, and nothing waits for it."""
+import os
 import pathlib
 
 import harness
@@ -136,6 +137,22 @@ class OnAlert(harness.TestCase):
         self.wait_recorded("b", 2)
         self.assertNotIn("TWICE", lines)
         self.assertEqual(self.lines(), self.lines("started"))
+
+    def test_one_that_does_not_stop_talking_keeps_nobody(self):
+        self.start("echo x > $T/started; exec yes", "gw")
+        self.wait_lines(1, "started")
+        harness.wait_for(lambda: "gw: says more than is logged" in self.s.daemon.log(), "it is bounded")
+        before = self.processor_time()
+        for _ in range(20):
+            self.assertEqual(self.s.estc("list").status, harness.DONE)
+        self.mend("gw")
+        self.s.wait_state("gw", "valid")
+        self.assertLess(self.processor_time() - before, 0.5 * harness.PATIENCE)
+        self.assertLess(len(self.s.daemon.log()), 30000)
+
+    def processor_time(self):
+        fields = pathlib.Path(f"/proc/{self.s.daemon.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def test_the_end_of_the_daemon_is_its_end(self):
         self.start('trap "" TERM; (trap "" TERM; exec sleep 1000) & echo $! >> $T/pids;'
