@@ -108,6 +108,16 @@ bool config_id_valid(const char *id) {
     return len > 0 && len <= ID_MAX && id[0] != '.' && id[0] != '-' && id[strspn(id, allowed)] == 0;
 }
 
+bool config_id_judge(const char *id, const struct conf_origin *where, struct conf_errors *errors) {
+    if (config_id_valid(id))
+        return true;
+    conf_error(errors, where,
+               "id: '%.80s' cannot name a folder: use 1 to %d ASCII letters, digits, '.', '_' and "
+               "'-', not beginning with '.' or '-'",
+               id, ID_MAX);
+    return false;
+}
+
 /* What errors call an identity: its name, or what it is when the name is none. */
 static const char *spoken_id(const struct config_identity *i) {
     return i->id && config_id_valid(i->id) ? i->id : "this identity";
@@ -279,12 +289,7 @@ static void judge_ids(struct config *config, struct conf_errors *errors) {
         const struct config_identity *i = item(config, n);
         if (!i->id)
             continue; /* the table has said so */
-        if (!config_id_valid(i->id))
-            conf_error(
-                errors, &i->origin,
-                "id: '%.80s' cannot name a folder: use 1 to %d ASCII letters, digits, '.', '_' "
-                "and '-', not beginning with '.' or '-'",
-                i->id, ID_MAX);
+        config_id_judge(i->id, &i->origin, errors);
         if (n > 0 && item(config, n - 1)->id && strcmp(item(config, n - 1)->id, i->id) == 0)
             conf_error(errors, &i->origin,
                        "id: '%.80s' stands at %s:%u already: identities need names of their own",

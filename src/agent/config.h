@@ -110,5 +110,6 @@ size_t config_count(const struct config *config);
 const struct config_identity *config_at(const struct config *config, size_t i);
 const struct config_identity *config_find(const struct config *config, const char *id);
 
-/* True for a name that may be an identity's. */
+/* True for a name that may be an identity's; and the same with an error, where it is none. */
 bool config_id_valid(const char *id);
+bool config_id_judge(const char *id, const struct conf_origin *where, struct conf_errors *errors);

@@ -20,8 +20,6 @@
 #include "timebase.h"
 
 #define TIMEOUT_S 60
-#define WAIT_FIRST_S 60
-#define WAIT_MOST_S (6 * 3600)
 #define READS_A_SECOND 20
 #define MSEC 1000
 #define ACCURACY_US 500000
@@ -88,11 +86,7 @@ static void told(struct member *member, enum alert_level level) {
 
 static void not_told(struct member *member, const char *why) {
     const char *id = member->identity.config->id;
-    unsigned doublings = member->untold < 9 ? member->untold : 9;
-    int64_t wait = WAIT_FIRST_S << doublings;
-    if (wait > WAIT_MOST_S)
-        wait = WAIT_MOST_S;
-    member->untold++;
+    int64_t wait = schedule_backoff(++member->untold, 0);
     member->tell_at = clock_boot_ms() + wait * MSEC;
     _cleanup(freep) char *f_failures = text_format("ESTC_FAILURES=%u", member->untold);
     _cleanup(freep) char *f_level = text_format("ESTC_ALERT=%s", alert_level_names[member->alert]);
@@ -116,9 +110,9 @@ static void finish(struct manager_hook *hook) {
     struct estc_error err = {0};
     int rc = reap(hook, &err);
     hook->member = NULL;
-    if (member && hook->hung)
-        not_told(member, "it hung and was ended after 60 s");
-    else if (member && rc)
+    if (hook->hung)
+        rc = estc_error_set(&err, ESTC_E_TIMEOUT, "it hung and was ended after %d s", TIMEOUT_S);
+    if (member && rc)
         not_told(member, err.text);
     else if (member)
         told(member, hook->level);

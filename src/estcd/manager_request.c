@@ -21,16 +21,13 @@ bool member_requested(const struct member *member) {
 
 /* Whether there may be another one of that id. */
 static void judge_id(const struct manager *manager, const char *id, struct conf_errors *errors) {
-    const struct member *other = config_id_valid(id) ? manager_find(manager, id) : NULL;
+    if (!config_id_judge(id, NULL, errors))
+        return;
+    const struct member *other = manager_find(manager, id);
     size_t requested = 0;
     for (size_t i = 0; i < manager->n_members; i++)
         requested += manager->members[i]->requested != NULL;
-    if (!config_id_valid(id))
-        conf_error(errors, NULL,
-                   "id: '%.80s' cannot name a folder: use 1 to 64 ASCII letters, digits, '.', '_' "
-                   "and '-', not beginning with '.' or '-'",
-                   id);
-    else if (other && other->requested)
+    if (other && other->requested)
         conf_error(errors, NULL, "%s was requested already: 'estc forget %s' ends it", id, id);
     else if (other)
         conf_error(errors, NULL,

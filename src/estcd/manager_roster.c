@@ -24,7 +24,7 @@ struct place {
 struct roster {
     struct place *places; /* sorted by id */
     size_t n;
-    char **replaced; /* ids that were asked for, and are of estcd.conf now; borrowed array, owned */
+    char **replaced; /* ids that were asked for, and are of estcd.conf now; owned */
 };
 
 static void roster_clear(struct roster *roster) {

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "alert.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fs.h"
@@ -25,7 +26,6 @@
 #define ASIDE_TRIES 1000
 #define ERROR_TEXT_MAX 512
 #define FAILURES_MAX 1000000000
-#define ALERT_TOLD_MAX 2                        /* levels, the highest */
 #define GENERATION_MAX INT64_C(999999999999999) /* 15 digits, as in a generation's name */
 
 static int out_of_memory(struct estc_error *err) {
@@ -236,7 +236,7 @@ void store_load_attempts(const char *state_directory, const char *id, struct sto
         .pending_since = ctl_json_int(json, "pending_since", 0, CLOCK_LAST),
         .rolled_back = ctl_json_int(json, "rolled_back", 0, GENERATION_MAX),
         .paused_since = ctl_json_int(json, "paused_since", 0, CLOCK_LAST),
-        .alert_told = (int)ctl_json_int(json, "alert_told", 0, ALERT_TOLD_MAX),
+        .alert_told = (int)ctl_json_int(json, "alert_told", 0, ALERT_LEVEL_MAX_ - 1),
     };
 }
 

@@ -101,7 +101,7 @@ class OnAlert(harness.TestCase):
         harness.wait_for(lambda: "gw: on_alert was not told of the alert: " in self.s.daemon.log(),
                          "it is logged")
         log = self.s.daemon.log()
-        self.assertIn(f"{self.program} ended with status 1; again after 1 min", log)
+        self.assertIn(f"{self.program} ended with status 1; again after 30 s", log)
         self.assertIn("gw: no way: ?[31m", log)
         self.assertNotIn("alert_told", self.record("gw"))
         (self.told / "mended").touch()
