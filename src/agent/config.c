@@ -1,27 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * estcd.conf, from the table of config_keys.c to an immutable Config. What a table cannot say
- * (names that parse, identities that are complete and stand once) is judged here, all of it in one
- * run. No file that the configuration names is looked at.
+ * (identities that are complete and stand once) is judged here, all of it in one run; names and
+ * digests are config_names.c's, so that nothing here wakes OpenSSL. No file that the configuration
+ * names is looked at.
  */
-#include "config.h"
-
 #include <errno.h>
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/x509.h>
-#include <openssl/x509v3.h>
-
-#include <estc/buf.h>
-#include <estc/csr.h>
 #include <estc/op.h>
 #include <estc/trust.h>
 
 #include "agent/config_internal.h"
-#include "agent/digest.h"
-#include "base/cleanup_ossl.h"
+#include "base/cleanup.h"
 #include "base/text.h"
 #include "est/wishes.h"
 
@@ -118,29 +111,8 @@ bool config_id_judge(const char *id, const struct conf_origin *where, struct con
     return false;
 }
 
-/* What errors call an identity: its name, or what it is when the name is none. */
-static const char *spoken_id(const struct config_identity *i) {
-    return i->id && config_id_valid(i->id) ? i->id : "this identity";
-}
-
-static void judge_names(const struct config_identity *i, struct conf_errors *errors) {
-    const char *id = spoken_id(i);
-    struct estc_error err = {0};
-    _cleanup(x509_name_freep) X509_NAME *subject = NULL;
-    if (i->subject && estc_subject_parse(i->subject, &subject, &err))
-        conf_error(errors, &i->origin, "%s: subject: %s", id, err.text);
-    for (char *const *text = i->subject_alt_names; text && *text; text++) {
-        _cleanup(general_name_freep) GENERAL_NAME *name = NULL;
-        if (estc_san_parse(*text, &name, &err))
-            conf_error(errors, &i->origin, "%s: subject_alt_names: %s", id, err.text);
-    }
-    if ((!i->subject || !*i->subject) && !i->subject_alt_names)
-        conf_error(errors, &i->origin,
-                   "%s: no name to ask for: give it a subject or subject_alt_names", id);
-}
-
 static void judge_server(struct config_identity *i, struct conf_errors *errors) {
-    const char *id = spoken_id(i);
+    const char *id = config_spoken_id(i);
     struct estc_error err = {0};
     if (!i->url)
         conf_error(errors, &i->origin, "%s: no server named: add url = \"coaps://HOST\"", id);
@@ -159,12 +131,12 @@ static void judge_way(const struct config_identity *i, struct conf_errors *error
     struct addrinfo *found = NULL;
     if (i->source && getaddrinfo(i->source, NULL, &hints, &found))
         conf_error(errors, &i->origin, "%s: source: '%s' is not an IPv4 or IPv6 address",
-                   spoken_id(i), i->source);
+                   config_spoken_id(i), i->source);
     if (found)
         freeaddrinfo(found);
     if (i->interface && strpbrk(i->interface, "/ \t"))
-        conf_error(errors, &i->origin, "%s: interface: '%s' cannot name an interface", spoken_id(i),
-                   i->interface);
+        conf_error(errors, &i->origin, "%s: interface: '%s' cannot name an interface",
+                   config_spoken_id(i), i->interface);
 }
 
 /* "none" stands alone: there is a difference between nothing and not said. */
@@ -179,12 +151,12 @@ static void judge_obey(struct config_identity *i, struct conf_errors *errors) {
             conf_error(errors, &i->origin,
                        "%s: obey: '%s' is none of key, signature, pop, names, extensions, or "
                        "none alone",
-                       spoken_id(i), *word);
+                       config_spoken_id(i), *word);
     }
 }
 
 static void judge_trust(const struct config_identity *i, struct conf_errors *errors) {
-    const char *id = spoken_id(i);
+    const char *id = config_spoken_id(i);
     struct estc_fingerprint fingerprint;
     struct estc_error err = {0};
     if (!i->trust && !i->fingerprint)
@@ -199,7 +171,7 @@ static void judge_trust(const struct config_identity *i, struct conf_errors *err
 }
 
 static void judge(struct config_identity *i, struct conf_errors *errors) {
-    const char *id = spoken_id(i);
+    const char *id = config_spoken_id(i);
     judge_server(i, errors);
     judge_way(i, errors);
     judge_trust(i, errors);
@@ -208,46 +180,8 @@ static void judge(struct config_identity *i, struct conf_errors *errors) {
                    "%s: no birth credential: add birth = { certificate = \"FILE\"; key = "
                    "\"FILE\"; }",
                    id);
-    judge_names(i, errors);
     judge_obey(i, errors);
     config_deploy_judge(&i->deploy, id, &i->origin, errors);
-}
-
-/* --- what is asked for, as one number --- */
-
-static int compare_texts(const void *a, const void *b) {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Over all that is asked for, or with sans NULL over all but the names. NULL when out of memory. */
-static char *digest_request(const struct config_identity *i, const char *const *sans) {
-    _cleanup(estc_buf_clear) struct estc_buf all = {0};
-    int rc = digest_add(&all, i->url_parts.root);
-    if (!rc)
-        rc = digest_add(&all, i->label);
-    if (!rc && sans)
-        rc = digest_add(&all, i->subject);
-    if (!rc)
-        rc = digest_add(&all, estc_key_type_name((enum estc_key_type)i->key_type));
-    for (; !rc && sans && *sans; sans++)
-        rc = digest_add(&all, *sans);
-    /* Not of the form of a subjectAltName; absent where it always was. */
-    if (!rc && i->key_origin == CONFIG_ORIGIN_SERVER)
-        rc = digest_add(&all, "key of the server");
-    return rc ? NULL : digest_text(&all);
-}
-
-static int make_digests(struct config_identity *i) {
-    size_t n = text_list_len(i->subject_alt_names);
-    _cleanup(freep) const char **sorted = calloc(n + 1, sizeof(*sorted));
-    if (!sorted)
-        return -ENOMEM;
-    for (size_t k = 0; k < n; k++)
-        sorted[k] = i->subject_alt_names[k];
-    qsort(sorted, n, sizeof(*sorted), compare_texts);
-    i->request_digest = digest_request(i, sorted);
-    i->rest_digest = digest_request(i, NULL);
-    return i->request_digest && i->rest_digest ? 0 : -ENOMEM;
 }
 
 int config_identity_complete(struct config_identity *i, const struct config_identity *defaults,
@@ -260,7 +194,7 @@ int config_identity_complete(struct config_identity *i, const struct config_iden
     i->prove--;
     i->implicit_trust--;
     i->key_origin--;
-    return make_digests(i) || config_deploy_complete(&i->deploy) ? -ENOMEM : 0;
+    return 0;
 }
 
 void config_identity_clear(struct config_identity *i) {
@@ -332,7 +266,18 @@ struct config *config_free(struct config *config) {
 
 CLEANUP_DEFINE(struct config *, config_freep, config_free);
 
-int config_load(const char *path, struct config **out, struct conf_errors *errors) {
+/* What the identities ask for; errors that are found before are no reason to find none here. */
+static int complete_names(const struct config *config, config_names_fn names,
+                          struct conf_errors *errors) {
+    size_t n = config_count(config);
+    _cleanup(freep) struct config_named *all = calloc(n + 1, sizeof(*all));
+    for (size_t i = 0; all && i < n; i++)
+        all[i] = (struct config_named){item(config, i), errors};
+    return all ? names(all, n) : -ENOMEM;
+}
+
+int config_load_by(const char *path, config_names_fn names, struct config **out,
+                   struct conf_errors *errors) {
     _cleanup(config_freep) struct config *config = calloc(1, sizeof(*config));
     const char *slash = strrchr(path, '/');
     _cleanup(freep) char *dir =
@@ -344,12 +289,18 @@ int config_load(const char *path, struct config **out, struct conf_errors *error
         rc = conf_read_dir(dir, config_keys, config, errors);
     if (!rc)
         rc = complete(config, path, errors);
+    if (!rc)
+        rc = complete_names(config, names, errors);
     if (rc)
         return rc;
     if (conf_errors_any(errors))
         return ESTC_E_CONFIG;
     *out = TAKE(config);
     return 0;
+}
+
+int config_load(const char *path, struct config **out, struct conf_errors *errors) {
+    return config_load_by(path, config_names, out, errors);
 }
 
 size_t config_count(const struct config *config) {

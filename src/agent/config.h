@@ -100,10 +100,26 @@ struct config {
 extern const struct conf_key config_keys[];
 
 /*
+ * What an identity asks for is the last of it to be judged, together with the digests: by
+ * config_names(), or, where OpenSSL is to stay asleep, by config_names_apart(), which has a child
+ * process do it. All of them are worth one call. 0 or -ENOMEM, whatever there is in errors.
+ */
+struct config_named {
+    struct config_identity *identity;
+    struct conf_errors *errors;
+};
+typedef int (*config_names_fn)(const struct config_named *all, size_t n);
+int config_names(const struct config_named *all, size_t n);
+int config_names_apart(const struct config_named *all, size_t n);
+
+/*
  * Reads path and, beside it, conf.d/ (the folder "conf.d" in the folder of path). On success *out
  * is complete; with errors ESTC_E_CONFIG and the lines in errors, all of them.
  */
 int config_load(const char *path, struct config **out, struct conf_errors *errors);
+/* The same with another config_names(). */
+int config_load_by(const char *path, config_names_fn names, struct config **out,
+                   struct conf_errors *errors);
 struct config *config_free(struct config *config);
 
 size_t config_count(const struct config *config);

@@ -4,8 +4,13 @@
 
 #include "agent/config.h"
 
-/* What was read of an identity becomes a whole one: it inherits, is judged, and gets what follows
- * from it. 0 or -ENOMEM, whatever is collected in errors. */
+/* What errors call an identity: its name, or what it is when the name is none. */
+static inline const char *config_spoken_id(const struct config_identity *i) {
+    return i->id && config_id_valid(i->id) ? i->id : "this identity";
+}
+
+/* What was read of an identity becomes a whole one but for config_names(): it inherits, and is
+ * judged. 0 or -ENOMEM, whatever is collected in errors. */
 int config_identity_complete(struct config_identity *identity,
                              const struct config_identity *defaults, struct conf_errors *errors);
 

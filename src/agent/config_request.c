@@ -35,10 +35,7 @@ int config_request_read(const char *id, const char *file, const void *text, size
     int rc = conf_read_text(file, text, len, config_request_keys, identity, errors);
     if (!rc)
         rc = config_identity_complete(identity, &config->defaults, errors);
-    if (rc)
-        return rc;
-    if (conf_errors_any(errors))
-        return ESTC_E_CONFIG;
-    *out = TAKE(identity);
-    return 0;
+    if (!rc)
+        *out = TAKE(identity);
+    return rc;
 }

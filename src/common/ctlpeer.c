@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Who is at the other end of a Unix socket, as the kernel recorded it on connect: nothing the peer
- * says is believed. Knows nothing of methods.
+ * says is believed. Knows nothing of methods. Groups are looked up in another process: what
+ * nsswitch.conf names may be large, and may be anybody's.
  */
 #include <errno.h>
 #include <grp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "common/apart.h"
 #include "common/ctlsocket.h"
 
 #define GROUP_BUFFER_MAX (1024 * 1024)
 
-int ctlpeer_find_group(const char *name, gid_t *out) {
+static int find_group(struct estc_buf *out, void *arg) {
+    const char *name = arg;
     int rc = ERANGE;
     /* A group with thousands of members needs a large buffer; no size is known beforehand. */
     for (size_t size = 1024; rc == ERANGE && size <= GROUP_BUFFER_MAX; size *= 4) {
@@ -26,9 +30,19 @@ int ctlpeer_find_group(const char *name, gid_t *out) {
         if (rc == 0 && !found)
             return -ENOENT;
         if (rc == 0)
-            *out = entry.gr_gid;
+            return estc_buf_append(out, &entry.gr_gid, sizeof(entry.gr_gid));
     }
     return -rc;
+}
+
+int ctlpeer_find_group(const char *name, gid_t *out) {
+    _cleanup(freep) char *copy = strdup(name);
+    _cleanup(estc_buf_clear) struct estc_buf found = {0};
+    int rc = copy ? apart_run(find_group, copy, sizeof(*out), &found, NULL) : -ENOMEM;
+    if (rc || found.len != sizeof(*out))
+        return rc ? rc : -EIO;
+    memcpy(out, found.data, sizeof(*out));
+    return 0;
 }
 
 /* The supplementary groups; SO_PEERCRED shows the primary one only. */

@@ -115,7 +115,7 @@ int main(int argc, char **argv) {
         return code;
     struct conf_errors errors = {0};
     struct config *config = NULL;
-    int rc = config_load(options.config_file, &config, &errors);
+    int rc = config_load_by(options.config_file, config_names_apart, &config, &errors);
     code = service_config_read(&about, rc, &errors);
     if (code != EXIT_DONE)
         return code;

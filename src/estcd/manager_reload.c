@@ -28,7 +28,7 @@ int manager_reload(struct manager *manager, struct conf_errors *errors) {
     struct config *config = NULL;
     sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
                (unsigned long long)clock_boot_ms() * 1000ULL);
-    int rc = config_load(manager->config_path, &config, errors);
+    int rc = config_load_by(manager->config_path, config_names_apart, &config, errors);
     if (!rc)
         check_fixed(manager, config, errors);
     if (!rc && conf_errors_any(errors))

@@ -56,6 +56,10 @@ int manager_request(struct manager *manager, const char *id, const char *text,
         return ESTC_E_CONFIG;
     /* As it is going to be read, but for the place, where it does not stand yet. */
     int rc = config_request_read(id, NULL, text, strlen(text), manager->config, &identity, errors);
+    if (!rc)
+        rc = config_names_apart(&(struct config_named){identity, errors}, 1);
+    if (!rc && conf_errors_any(errors))
+        rc = ESTC_E_CONFIG;
     _cleanup(freep) char *path = rc ? NULL : store_request_path(state, id);
     _cleanup(freep) char *kept = NULL;
     if (!rc && !path)

@@ -44,24 +44,69 @@ static int compare_id(const void *id, const void *place) {
 
 /* --- making it --- */
 
-/* NULL, with a line in the log, when it cannot be used. */
-static struct config_identity *read_request(const struct config *config, const char *id) {
+/* One that was asked for, with what is wrong with it. */
+struct reading {
+    const char *id; /* borrowed */
+    struct config_identity *identity;
+    struct conf_errors errors;
+};
+
+static void log_unfit(const char *id, const char *fault) {
+    catalog_log(CATALOG_REQUEST_UNFIT, id, NULL, "%s: what was requested is not used: %s", id,
+                fault);
+}
+
+/* False, with a line in the log, when it cannot be read. */
+static bool read_request(const struct config *config, struct reading *r) {
     const char *state = config->state_directory;
     _cleanup(estc_buf_clear) struct estc_buf text = {0};
-    _cleanup(conf_errors_clear) struct conf_errors errors = {0};
-    _cleanup(freep) char *path = store_request_path(state, id);
+    _cleanup(freep) char *path = store_request_path(state, r->id);
     struct estc_error err = {0};
-    struct config_identity *identity = NULL;
-    int rc = path ? store_read_request(state, id, &text, &err) : -ENOMEM;
+    int rc = path ? store_read_request(state, r->id, &text, &err) : -ENOMEM;
     if (!rc)
-        rc = config_request_read(id, path, text.data ? (const void *)text.data : "", text.len,
-                                 config, &identity, &errors);
+        rc = config_request_read(r->id, path, text.data ? (const void *)text.data : "", text.len,
+                                 config, &r->identity, &r->errors);
     if (rc)
-        catalog_log(CATALOG_REQUEST_UNFIT, id, NULL, "%s: what was requested is not used: %s", id,
-                    errors.lines    ? errors.lines[0]
-                    : rc == -ENOMEM ? "out of memory"
-                                    : err.text);
-    return identity;
+        log_unfit(r->id, rc == -ENOMEM ? "out of memory" : err.text);
+    return rc == 0;
+}
+
+/* Names, of all together; what is fit gets its place. */
+static int take_readings(struct roster *roster, struct reading *readings, size_t n) {
+    _cleanup(freep) struct config_named *all = calloc(n + 1, sizeof(*all));
+    for (size_t i = 0; all && i < n; i++)
+        all[i] = (struct config_named){readings[i].identity, &readings[i].errors};
+    int rc = all ? config_names_apart(all, n) : -ENOMEM;
+    for (size_t i = 0; !rc && i < n; i++) {
+        struct reading *r = &readings[i];
+        if (r->errors.lines) {
+            log_unfit(r->id, r->errors.lines[0]);
+            continue;
+        }
+        struct config_identity *identity = TAKE(r->identity);
+        roster->places[roster->n++] = (struct place){.config = identity, .requested = identity};
+    }
+    return rc;
+}
+
+static int read_requests(struct roster *roster, const struct config *config, char *const *ids) {
+    size_t n = text_list_len(ids), fit = 0;
+    _cleanup(freep) struct reading *readings = calloc(n + 1, sizeof(*readings));
+    int rc = readings ? 0 : -ENOMEM;
+    for (size_t i = 0; !rc && i < n; i++) {
+        readings[fit].id = ids[i];
+        if (config_find(config, ids[i]))
+            rc = text_list_add(&roster->replaced, ids[i]);
+        else
+            fit += read_request(config, &readings[fit]);
+    }
+    if (!rc)
+        rc = take_readings(roster, readings, fit);
+    for (size_t i = 0; i < fit; i++) {
+        conf_errors_clear(&readings[i].errors);
+        config_request_free(readings[i].identity);
+    }
+    return rc;
 }
 
 static int add_requests(struct roster *roster, const struct config *config) {
@@ -73,16 +118,7 @@ static int add_requests(struct roster *roster, const struct config *config) {
     size_t n = text_list_len(ids);
     struct place *grown = reallocarray(roster->places, roster->n + n + 1, sizeof(*roster->places));
     roster->places = grown ? grown : roster->places;
-    rc = grown ? 0 : -ENOMEM;
-    for (size_t i = 0; !rc && i < n; i++) {
-        if (config_find(config, ids[i])) {
-            rc = text_list_add(&roster->replaced, ids[i]);
-            continue;
-        }
-        struct config_identity *identity = read_request(config, ids[i]);
-        if (identity)
-            roster->places[roster->n++] = (struct place){.config = identity, .requested = identity};
-    }
+    rc = grown ? read_requests(roster, config, ids) : -ENOMEM;
     text_list_free(ids);
     return rc;
 }

@@ -19,9 +19,10 @@ static struct config_identity *read_back(struct conf_place *c, const struct conf
                                          const char *text) {
     struct config_identity *identity = NULL;
     conf_errors_clear(&c->errors);
-    int rc = config_request_read("gw", NULL, text, strlen(text), config, &identity, &c->errors);
-    assert_int_equal(rc, conf_errors_any(&c->errors) ? ESTC_E_CONFIG : 0);
-    return identity;
+    assert_int_equal(
+        config_request_read("gw", NULL, text, strlen(text), config, &identity, &c->errors), 0);
+    assert_int_equal(config_names(&(struct config_named){identity, &c->errors}, 1), 0);
+    return conf_errors_any(&c->errors) ? config_request_free(identity) : identity;
 }
 
 static void every_member_is_a_key(void **state) {
