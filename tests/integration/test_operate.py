@@ -72,9 +72,9 @@ class Glance(harness.ClassSite):
 
 
 class Wishes(harness.TestCase):
-    def start(self, **settings):
+    def start(self, *arguments, **settings):
         site = self.site()
-        site.init_registrar("--device", "gateway-1")
+        site.init_registrar("--device", "gateway-1", *arguments)
         site.start_registrar()
         site.write_config([site.identity("gw", **settings)])
         site.start_daemon()
@@ -123,6 +123,14 @@ class Wishes(harness.TestCase):
                          "what was due to be done")
         done = site.estc("wait", "gw", "--timeout", "20s")
         self.assertEqual(done.status, harness.DONE, done)
+
+    def test_a_pause_warns_of_the_end_twice(self):
+        site = self.start("--lifetime", "6s")
+        self.assertEqual(site.estc("pause", "gw").status, harness.DONE)
+        for words in ("ends at", "has expired at"):
+            harness.wait_for(lambda: f"gw: the certificate {words} " in site.daemon.log(), words)
+        self.assertEqual(site.daemon.log().count("nothing renews it while it is paused"), 2)
+        self.assertIn("'estc resume gw' does", site.daemon.log())
 
     def test_wait_ends_with_the_state_or_with_patience(self):
         site = self.start()
