@@ -3,7 +3,6 @@
 """Identities that are made and ended at run time: they are kept over restarts and reloads, judged like
 those of the configuration, never carry what root would do, and stop nobody when they are broken."""
 import os
-import pathlib
 
 import harness
 import varlink_client
@@ -197,8 +196,14 @@ class Runtime(harness.TestCase):
         done = self.s.estc("request", "extra", "--subject", "CN=gateway-1-extra", "--no-wait")
         self.assertEqual(done.status, harness.DONE, done)
         harness.wait_for(lambda: self.s.daemon.children(), "a worker is at it")
-        done = self.s.estc("forget", "extra")
-        self.assertEqual(done.status, harness.DONE, done)
+        with varlink_client.Client(self.s.socket) as client:
+            client.send("org.estcd.control.Enroll", {"id": "extra"}, more=True)
+            done = self.s.estc("forget", "extra")
+            self.assertEqual(done.status, harness.DONE, done)
+            replies = [client.receive()]
+            while replies[-1].get("continues"):
+                replies.append(client.receive())
+        self.assertEqual(replies[-1]["error"], "org.estcd.control.NoSuchIdentity")
         self.assertEqual(self.s.daemon.children(), [])
         self.s.registrar.send_signal(18)
 
