@@ -210,8 +210,16 @@ class Process:
         finally:
             self.end()
 
-    def end(self):
-        """Whatever is left of it and its children goes now."""
+    def ask_to_end(self):
+        if self.popen.poll() is None:
+            self.popen.terminate()
+
+    def end(self, grace=0):
+        """Whatever is left of it and its children goes, after so many seconds at the latest."""
+        try:
+            self.popen.wait(grace)
+        except subprocess.TimeoutExpired:
+            pass
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -242,8 +250,11 @@ class Site:
         self.port = None
 
     def close(self):
+        # In its own time, so that leaks and coverage of it are seen.
         for process in self.processes:
-            process.end()
+            process.ask_to_end()
+        for process in self.processes:
+            process.end(grace=3)
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def logs(self):
