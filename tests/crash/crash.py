@@ -182,13 +182,14 @@ class Point:
         self.stop()
 
     def run(self):
-        """None, or what was not as it should be; the number of calls seen."""
+        """None, or what was not as it should be."""
         try:
             self.prepare()
             self.start_traced()
             self.act()
-            if self.mode == "kill":
-                require(self.traced.popen.returncode in (0, KILLED), "the tracer has failed")
+            ended = self.traced.popen.returncode
+            require(len(self.calls()) >= self.number and (self.mode != "kill" or ended == KILLED),
+                    f"it was not disturbed: {len(self.calls())} calls, and it ended with {ended}")
             self.check_pair()
             self.check_keys()
             self.recover()
