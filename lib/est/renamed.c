@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a renewal under other names has brought: the new ones, or the old ones once more. Compares
  * what names mean: a CA may write a string in another type. */
-#include <errno.h>
 #include <stdbool.h>
 
 #include <openssl/x509v3.h>
