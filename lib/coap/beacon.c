@@ -39,7 +39,7 @@
 
 struct waiting {
     int64_t due;
-    struct way way;
+    struct route route;
     struct datagram datagram;
 };
 
@@ -91,7 +91,7 @@ static void set_timer(const struct estc_beacon *b) {
 
 /* RFC 7252 section 8.2: not all who hear it at the same time. Beyond so many the question gets
  * lost, as multicast does. */
-static void send_later(struct estc_beacon *b, const struct way *way, const struct datagram *d) {
+static void send_later(struct estc_beacon *b, const struct route *route, const struct datagram *d) {
     uint32_t random = 0;
     struct waiting *w = b->n_waiting < BEACON_WAITING_MAX ? malloc(sizeof(*w)) : NULL;
     if (!w)
@@ -99,9 +99,16 @@ static void send_later(struct estc_beacon *b, const struct way *way, const struc
     if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
         random = 0; /* very early in the life of a machine: at once, then */
     *w = (struct waiting){
-        .due = clock_boot_ms() + random % BEACON_LEISURE_MS, .way = *way, .datagram = *d};
+        .due = clock_boot_ms() + random % BEACON_LEISURE_MS, .route = *route, .datagram = *d};
     b->waiting[b->n_waiting++] = w;
     set_timer(b);
+}
+
+static void send_datagram(const struct estc_beacon *b, const struct route *route,
+                          const struct datagram *d) {
+    int rc = d->failed ? -EMSGSIZE : route_send(b->socket, route, d->data, d->len);
+    if (rc)
+        log_debug("discovery: an answer was not sent: %s", strerror(-rc));
 }
 
 static void send_due(struct estc_beacon *b) {
@@ -113,7 +120,7 @@ static void send_due(struct estc_beacon *b) {
             b->waiting[kept++] = w;
             continue;
         }
-        way_send(b->socket, &w->way, &w->datagram);
+        send_datagram(b, &w->route, &w->datagram);
         free(w);
     }
     if (kept < b->n_waiting) {
@@ -124,13 +131,13 @@ static void send_due(struct estc_beacon *b) {
 
 /* --- questions --- */
 
-static void hear_request(struct estc_beacon *b, const coap_pdu_t *pdu, struct way *way,
+static void hear_request(struct estc_beacon *b, const coap_pdu_t *pdu, struct route *route,
                          bool multicast) {
-    char host[WAY_HOST_MAX], from[RESOLVE_TEXT_MAX];
+    char host[ROUTE_HOST_MAX], from[RESOLVE_TEXT_MAX];
     struct datagram out;
     struct reply reply;
     bool con = coap_pdu_get_type(pdu) == COAP_MESSAGE_CON;
-    if ((multicast && !way_choose_source(way)) || !way_host(way, host))
+    if ((multicast && !route_choose_source(route)) || !route_host(route, host))
         return;
     const struct beacon_question question = {.pdu = pdu, .multicast = multicast, .host = host};
     beacon_answer(&b->answers, &question, &reply);
@@ -139,45 +146,46 @@ static void hear_request(struct estc_beacon *b, const coap_pdu_t *pdu, struct wa
                     con ? (uint16_t)coap_pdu_get_mid(pdu) : b->mid++, coap_pdu_get_token(pdu),
                     &out);
         log_debug("discovery: %s is answered %u.%02u",
-                  resolve_text((const struct sockaddr *)&way->to, way->to_len, from),
+                  resolve_text((const struct sockaddr *)&route->to, route->to_len, from),
                   reply.code / 100, reply.code % 100);
         if (multicast)
-            send_later(b, way, &out);
+            send_later(b, route, &out);
         else
-            way_send(b->socket, way, &out);
+            send_datagram(b, route, &out);
     }
     reply_clear(&reply);
 }
 
 /* RFC 7252 section 4.2: what is confirmable and no request of ours to answer is reset, unless it
  * came by multicast; nobody else gets a word. */
-static void hear(struct estc_beacon *b, const unsigned char *data, size_t len, struct way *way) {
-    bool multicast = way_is_multicast(way);
+static void hear(struct estc_beacon *b, const unsigned char *data, size_t len,
+                 struct route *route) {
+    bool multicast = route_is_multicast(route);
     bool con = len >= 4 && data[0] >> 6 == 1 && (data[0] >> 4 & 3) == DATAGRAM_CON;
     _cleanup(coap_pdu_freep) coap_pdu_t *pdu = datagram_read(data, len);
     unsigned code = pdu ? (unsigned)coap_pdu_get_code(pdu) : 0;
     bool request = code > 0 && code < BEACON_RESPONSE && coap_pdu_get_type(pdu) < COAP_MESSAGE_ACK;
-    if (!is_heard(b, way->interface) || (multicast && con))
+    if (!is_heard(b, route->interface) || (multicast && con))
         return;
     if (request) {
-        hear_request(b, pdu, way, multicast);
+        hear_request(b, pdu, route, multicast);
     } else if (con) {
         struct datagram reset;
         datagram_begin(&reset, DATAGRAM_RST, 0, (uint16_t)(data[2] << 8 | data[3]), NULL, 0);
-        way_send(b->socket, way, &reset);
+        send_datagram(b, route, &reset);
     }
 }
 
 void estc_beacon_process(struct estc_beacon *beacon) {
     unsigned char data[BEACON_QUESTION_MAX];
-    struct way way;
+    struct route route;
     uint64_t expired;
     for (unsigned i = 0; i < BEACON_BATCH; i++) {
-        ssize_t n = way_receive(beacon->socket, data, sizeof(data), &way);
+        ssize_t n = route_receive(beacon->socket, data, sizeof(data), 0, &route);
         if (n == -EAGAIN)
             break;
         if (n >= 0)
-            hear(beacon, data, (size_t)n, &way);
+            hear(beacon, data, (size_t)n, &route);
     }
     (void)!read(beacon->timer, &expired, sizeof(expired));
     send_due(beacon);
@@ -228,7 +236,7 @@ static int open_socket(struct estc_beacon *b, const coap_address_t *address,
     if (b->socket < 0 ||
         (addr->sa_family == AF_INET6 &&
          setsockopt(b->socket, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) < 0) ||
-        bind(b->socket, addr, address->size) < 0 || way_ask(b->socket, addr->sa_family) < 0)
+        bind(b->socket, addr, address->size) < 0 || route_ask(b->socket, addr->sa_family) < 0)
         return estc_error_set(err, -errno, "cannot listen on %s: %s",
                               resolve_text(addr, address->size, text), strerror(errno));
     return 0;

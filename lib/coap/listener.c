@@ -36,9 +36,9 @@
 #define LISTENER_SESSIONS_DEFAULT 1024
 #define LISTENER_IDLE_DEFAULT 60
 #define LISTENER_WAITING_DEFAULT 256
-/* libcoap makes a small session for each ClientHello without a cookie and keeps it for 30 s: more
- * of them than of real ones, so that strangers cannot block the door so easily. */
-#define LISTENER_HELLOS_PER_SESSION 4
+/* Datagrams that are looked at in one go, so that those of strangers do not wait for a turn of the
+ * loop each. */
+#define LISTENER_BATCH 64
 /* Header, token and options of a response, at their longest. */
 #define LISTENER_OPTIONS_MAX 44
 #define LISTENER_MTU_DEFAULT 1280
@@ -194,10 +194,21 @@ static void listener_on_request(coap_resource_t *resource, coap_session_t *sessi
 
 /* Setting up */
 
+/* Its client has begun another one in its place. libcoap frees what has come to its end when it
+ * looks after what is due. */
+static void listener_replace(void *arg, coap_session_t *session) {
+    struct estc_listener *l = arg;
+    struct peer *peer = coap_session_get_app_data(session);
+    coap_session_set_app_data(session, NULL);
+    listener_drop_peer(l, peer);
+    coap_session_disconnected(session, COAP_NACK_NOT_DELIVERABLE);
+    dtls_prepare(l->dtls);
+}
+
 static void listener_set_limits(coap_context_t *coap, const struct estc_listener_options *o) {
     unsigned sessions = o->max_sessions ? o->max_sessions : LISTENER_SESSIONS_DEFAULT;
     coap_context_set_max_idle_sessions(coap, sessions);
-    coap_context_set_max_handshake_sessions(coap, sessions * LISTENER_HELLOS_PER_SESSION);
+    coap_context_set_max_handshake_sessions(coap, sessions);
     coap_context_set_session_timeout(coap,
                                      o->idle_timeout ? o->idle_timeout : LISTENER_IDLE_DEFAULT);
     coap_context_set_block_mode(coap, 0);
@@ -230,7 +241,10 @@ static int listener_open(struct estc_listener *l, const struct estc_listener_opt
         endpoint_handle(coap, ".well-known/core", listener_on_request) < 0)
         return estc_error_set(err, -ENOMEM, "out of memory");
     l->port = coap_address_get_port(&address);
-    return dtls_listen(l->dtls, &address, err);
+    r = dtls_listen(l->dtls, &address, err);
+    return r ? r
+             : front_new(coap, dtls_ssl_ctx(l->dtls), &address, listener_replace, l, &l->front,
+                         err);
 }
 
 int estc_listener_new(const struct estc_listener_options *options, struct estc_listener **out,
@@ -261,6 +275,7 @@ struct estc_listener *estc_listener_free(struct estc_listener *l) {
         return NULL;
     for (struct peer *peer = l->peers; peer; peer = peer->next)
         later_drop(l, peer);
+    front_free(l->front);
     dtls_free(l->dtls); /* its last events still find the peers */
     resume_free(l->resume);
     while (l->peers)
@@ -278,7 +293,11 @@ void estc_listener_prepare(struct estc_listener *l) {
 }
 
 void estc_listener_process(struct estc_listener *l) {
-    dtls_process(l->dtls);
+    unsigned looked = 0;
+    while (front_look(l->front) == FRONT_TAKEN && ++looked < LISTENER_BATCH)
+        ;
+    if (looked < LISTENER_BATCH)
+        dtls_process(l->dtls);
     listener_log_refusal(l, NULL);
 }
 

@@ -7,12 +7,14 @@
 #include <estc/listener.h>
 
 #include "coap/dtls.h"
+#include "coap/front.h"
 #include "coap/peer.h"
 #include "coap/ration.h"
 
 struct estc_listener {
     struct dtls *dtls;
     struct resume *resume;
+    struct front *front;
     struct peer *peers;
     struct transfer_budget bodies; /* on their way up */
     size_t max_body;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Source address and interface of a client. libcoap takes a local address, but makes, connects and
- * uses its socket in one call and knows no interface. So the socket is found by its two ends, which
- * no other descriptor of the process has, at the moment when the handshake begins and nothing has
+ * uses its socket in one call and knows no interface. So the socket is found by its two ends
+ * (socket.h) at the moment when the handshake begins and nothing has
  * been sent yet (handshake.h). Before that a socket of our own goes the same way: libcoap does not
  * say why a socket could not be connected, and a connected socket shows the right source address.
  * Owns nothing.
@@ -14,15 +14,12 @@
 #include <netdb.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fs.h"
-
-/* Descriptors to look at; a worker has a handful. */
-#define WAY_DESCRIPTORS_MAX 65536
+#include "coap/socket.h"
 
 static bool way_is_link_local(const struct sockaddr_storage *addr) {
     return addr->ss_family == AF_INET6 &&
@@ -109,30 +106,11 @@ int way_find(const struct way *way, const coap_address_t *peer, coap_address_t *
     return 0;
 }
 
-static bool way_same(int fd, int (*name)(int, struct sockaddr *, socklen_t *),
-                     const coap_address_t *want) {
-    coap_address_t got;
-    coap_address_init(&got);
-    got.size = sizeof(got.addr);
-    return name(fd, &got.addr.sa, &got.size) == 0 && coap_address_equals(&got, want);
-}
-
-static int way_socket(const coap_session_t *session) {
-    struct rlimit limit = {.rlim_cur = WAY_DESCRIPTORS_MAX};
-    getrlimit(RLIMIT_NOFILE, &limit);
-    int end = limit.rlim_cur < WAY_DESCRIPTORS_MAX ? (int)limit.rlim_cur : WAY_DESCRIPTORS_MAX;
-    for (int fd = 0; fd < end; fd++) {
-        if (way_same(fd, getsockname, coap_session_get_addr_local(session)) &&
-            way_same(fd, getpeername, coap_session_get_addr_remote(session)))
-            return fd;
-    }
-    return -1;
-}
-
 int way_take(const struct way *way, const coap_session_t *session) {
     if (!way->interface)
         return 0;
-    int fd = way_socket(session);
+    int fd =
+        socket_find(coap_session_get_addr_local(session), coap_session_get_addr_remote(session));
     if (fd < 0)
         return -EBADF;
     return way_bind_device(fd, way->interface) < 0 ? -errno : 0;

@@ -171,8 +171,9 @@ class Endpoint:
 class Client:
     """A connected client: send and receive whole messages."""
 
-    def __init__(self, port, ctx, host="127.0.0.1", timeout=10, session=None):
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    def __init__(self, port, ctx, host="127.0.0.1", timeout=10, session=None,
+                 own=None):
+        self.socket = own or socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.connect((host, port))
         self.endpoint = Endpoint(ctx, self.socket.send, server=False)
         if session:  # to be resumed, if the server likes to

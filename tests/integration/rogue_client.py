@@ -9,11 +9,12 @@ import dtls
 
 
 class Client:
-    """One DTLS connection. Without key and chain the client has no certificate to show."""
+    """One DTLS connection. Without key and chain the client has no certificate to show; `own` is a
+    connected socket to use."""
 
-    def __init__(self, port, key=None, chain=(), timeout=10, session=None):
+    def __init__(self, port, key=None, chain=(), timeout=10, session=None, own=None):
         self.dtls = dtls.Client(port, dtls.context(SSL.DTLS_CLIENT_METHOD, key, chain),
-                                timeout=timeout, session=session)
+                                timeout=timeout, session=session, own=own)
         self.mids = itertools.count(0x1000)
         self.timeout = timeout
 

@@ -5,13 +5,13 @@
  */
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/fs.h"
-#include "base/log.h"
-#include "coap/beacon_internal.h"
+#include "coap/route.h"
 
 static struct in6_addr mapped(struct in_addr v4) {
     struct in6_addr out = {.s6_addr = {[10] = 0xff, [11] = 0xff}};
@@ -19,33 +19,33 @@ static struct in6_addr mapped(struct in_addr v4) {
     return out;
 }
 
-bool way_is_multicast(const struct way *way) {
-    const struct in6_addr *a = &way->from;
+bool route_is_multicast(const struct route *route) {
+    const struct in6_addr *a = &route->from;
     return IN6_IS_ADDR_MULTICAST(a) ||
            (IN6_IS_ADDR_V4MAPPED(a) && a->s6_addr[12] >= 224 && a->s6_addr[12] < 240);
 }
 
-bool way_choose_source(struct way *way) {
+bool route_choose_source(struct route *route) {
     struct sockaddr_storage local;
     socklen_t len = sizeof(local);
-    _cleanup(fs_closep) int fd = socket(way->to.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (const struct sockaddr *)&way->to, way->to_len) < 0 ||
+    _cleanup(fs_closep) int fd = socket(route->to.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&route->to, route->to_len) < 0 ||
         getsockname(fd, (struct sockaddr *)&local, &len) < 0)
         return false;
-    way->from = local.ss_family == AF_INET ? mapped(((struct sockaddr_in *)&local)->sin_addr)
-                                           : ((struct sockaddr_in6 *)&local)->sin6_addr;
+    route->from = local.ss_family == AF_INET ? mapped(((struct sockaddr_in *)&local)->sin_addr)
+                                             : ((struct sockaddr_in6 *)&local)->sin6_addr;
     return true;
 }
 
 /* Without a zone, which would mean nothing to anybody else. */
-bool way_host(const struct way *way, char out[static WAY_HOST_MAX]) {
-    const struct in6_addr *a = &way->from;
+bool route_host(const struct route *route, char out[static ROUTE_HOST_MAX]) {
+    const struct in6_addr *a = &route->from;
     char text[INET6_ADDRSTRLEN];
     if (IN6_IS_ADDR_V4MAPPED(a))
-        return inet_ntop(AF_INET, &a->s6_addr[12], out, WAY_HOST_MAX);
+        return inet_ntop(AF_INET, &a->s6_addr[12], out, ROUTE_HOST_MAX);
     if (!inet_ntop(AF_INET6, a, text, sizeof(text)))
         return false;
-    snprintf(out, WAY_HOST_MAX, "[%s]", text);
+    snprintf(out, ROUTE_HOST_MAX, "[%s]", text);
     return true;
 }
 
@@ -55,52 +55,50 @@ union control {
 };
 
 /* What the kernel says of a datagram's way here. */
-static void read_way(struct msghdr *msg, struct way *way) {
+static void read_route(struct msghdr *msg, struct route *route) {
     for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
         if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
             const struct in6_pktinfo *info = (const void *)CMSG_DATA(c);
-            way->from = info->ipi6_addr;
-            way->interface = info->ipi6_ifindex;
+            route->from = info->ipi6_addr;
+            route->interface = info->ipi6_ifindex;
         } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
             const struct in_pktinfo *info = (const void *)CMSG_DATA(c);
-            way->from = mapped(info->ipi_addr);
-            way->interface = (unsigned)info->ipi_ifindex;
+            route->from = mapped(info->ipi_addr);
+            route->interface = (unsigned)info->ipi_ifindex;
         }
     }
 }
 
-void way_send(int socket, const struct way *way, const struct datagram *d) {
-    struct iovec bytes = {.iov_base = (void *)(uintptr_t)d->data, .iov_len = d->len};
+int route_send(int socket, const struct route *route, const void *data, size_t len) {
+    struct iovec bytes = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
     union control control = {0};
     struct msghdr msg = {
-        .msg_name = (void *)(uintptr_t)&way->to,
-        .msg_namelen = way->to_len,
+        .msg_name = (void *)(uintptr_t)&route->to,
+        .msg_namelen = route->to_len,
         .msg_iov = &bytes,
         .msg_iovlen = 1,
         .msg_control = &control,
         .msg_controllen = sizeof(control.space),
     };
     struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-    if (way->to.ss_family == AF_INET6) {
-        struct in6_pktinfo info = {.ipi6_addr = way->from};
+    if (route->to.ss_family == AF_INET6) {
+        struct in6_pktinfo info = {.ipi6_addr = route->from};
         *c = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(info)),
                               .cmsg_level = IPPROTO_IPV6,
                               .cmsg_type = IPV6_PKTINFO};
         memcpy(CMSG_DATA(c), &info, sizeof(info));
     } else {
         struct in_pktinfo info = {0};
-        memcpy(&info.ipi_spec_dst, &way->from.s6_addr[12], sizeof(info.ipi_spec_dst));
+        memcpy(&info.ipi_spec_dst, &route->from.s6_addr[12], sizeof(info.ipi_spec_dst));
         *c = (struct cmsghdr){
             .cmsg_len = CMSG_LEN(sizeof(info)), .cmsg_level = IPPROTO_IP, .cmsg_type = IP_PKTINFO};
         memcpy(CMSG_DATA(c), &info, sizeof(info));
         msg.msg_controllen = CMSG_SPACE(sizeof(info));
     }
-    if (d->failed || sendmsg(socket, &msg, MSG_DONTWAIT) < 0)
-        log_debug("discovery: an answer was not sent: %s",
-                  d->failed ? "too long" : strerror(errno));
+    return sendmsg(socket, &msg, MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
-int way_ask(int socket, sa_family_t family) {
+int route_ask(int socket, sa_family_t family) {
     static const int on = 1;
     int rc = family == AF_INET6
                  ? setsockopt(socket, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on))
@@ -108,22 +106,22 @@ int way_ask(int socket, sa_family_t family) {
     return rc < 0 ? -errno : 0;
 }
 
-ssize_t way_receive(int socket, unsigned char *data, size_t max, struct way *way) {
+ssize_t route_receive(int socket, unsigned char *data, size_t max, int flags, struct route *route) {
     union control control;
     struct iovec bytes = {.iov_base = data, .iov_len = max};
-    *way = (struct way){0};
+    *route = (struct route){0};
     struct msghdr msg = {
-        .msg_name = &way->to,
-        .msg_namelen = sizeof(way->to),
+        .msg_name = &route->to,
+        .msg_namelen = sizeof(route->to),
         .msg_iov = &bytes,
         .msg_iovlen = 1,
         .msg_control = &control,
         .msg_controllen = sizeof(control.space),
     };
-    ssize_t n = recvmsg(socket, &msg, MSG_DONTWAIT);
+    ssize_t n = recvmsg(socket, &msg, flags | MSG_DONTWAIT);
     if (n < 0)
         return -errno;
-    way->to_len = msg.msg_namelen;
-    read_way(&msg, way);
+    route->to_len = msg.msg_namelen;
+    read_route(&msg, route);
     return msg.msg_flags & MSG_TRUNC ? -EMSGSIZE : n;
 }
