@@ -21,7 +21,10 @@ from verdict import DAY, HOUR
 START = 1893456000  # 2030-01-01: ten years from there cross the end of 31 bits
 LOOK = 12 * HOUR  # how often the driver looks, faults apart
 SETTLE = 30 * DAY  # of a process, before what it has is held against it
-MEMORY_SLACK = 256  # kB: the allocator's, not a leak's
+# kB: the allocator's, not a leak's; the registrar has SQLite's page cache besides.
+MEMORY_SLACK = {"the gateway's": 256, "the registrar's": 256 + 2000}
+# A deployment that has failed is asked for again after six hours at the most; the driver looks then.
+BEHIND = 6 * HOUR + 2 * LOOK
 LIVES = "36h=1.5,week=7,month=30,quarter=90,year=365"
 # What the daemon's log says of an attempt that failed, for the figures only.
 KINDS = (("no answer", "no answer|timed out|did not answer|hung"),
@@ -45,7 +48,10 @@ class Run:
         self.hands = faults.Hands(self.stage)
         self.seen = {label: {} for label in self.lives}  # serial -> when it was first found
         self.problems = []
-        self.sizes = []  # (pid, time, memory, descriptors, files)
+        self.sizes = collections.defaultdict(list)  # (name, pid) -> (time, memory, descriptors)
+        self.files = []  # (time, how many)
+        self.behind = None  # since when the service has not had the certificate in force
+        self.deployed, self.longest_behind = 0, 0
         self.hellos, self.most_hellos = [], 0
 
     # --- what happens ---------------------------------------------------------------------------
@@ -58,14 +64,31 @@ class Run:
             except (AssertionError, OSError, ValueError) as problem:
                 self.problems.append(f"{self.when()}: {label}: what is in force is unfit: {problem}")
                 continue
-            if serial:
-                self.seen[label].setdefault(serial, now)
-        if self.stage.runs():
-            self.sizes.append((self.stage.site.daemon.pid, now, *self.stage.size()))
+            last = next(reversed(self.seen[label]), None)
+            if serial and (serial == last or serial not in self.seen[label]):
+                self.seen[label][serial] = self.seen[label].get(serial, now)
+            elif last:
+                self.problems.append(f"{self.when()}: {label}: what was in force is in force no more")
+        self.look_at_service()
+        for name, process in self.stage.daemons():
+            self.sizes[name, process.pid].append((now, *self.stage.size(process)))
+        self.files.append((now, self.stage.n_files()))
         self.hellos.append((now, self.world.counter("hellos", GATEWAY)))
         while self.hellos[-1][0] - self.hellos[0][0] > DAY:
             self.hellos.pop(0)
         self.most_hellos = max(self.most_hellos, self.hellos[-1][1] - self.hellos[0][1])
+
+    def look_at_service(self):
+        """Has what is to be deployed deployed; how long that took is counted while nothing hinders."""
+        waited = self.stage.behind()
+        self.stage.deploy()
+        if not self.stage.behind():
+            self.deployed += waited
+            self.behind = None
+        elif self.stage.hindered() or self.behind is None:
+            self.behind = self.world.now
+        else:
+            self.longest_behind = max(self.longest_behind, self.world.now - self.behind)
 
     def when(self):
         return time.strftime("%Y-%m-%d %H:%M", time.gmtime(self.world.real))
@@ -115,24 +138,26 @@ class Run:
             self.problems.append(f"{self.most_hellos} handshakes begun in a day")
         return lives
 
-    def growth(self):
-        """Of the process that lived longest, from when it had settled: memory, descriptors; and of
-        the files, after the last rollover."""
-        by_process = collections.defaultdict(list)
-        for size in self.sizes:
-            by_process[size[0]].append(size)
-        longest = max(by_process.values(), key=lambda sizes: sizes[-1][1] - sizes[0][1])
-        settled = [s for s in longest if s[1] >= longest[0][1] + SETTLE] or longest[-1:]
-        full = faults.SETTLED * self.end
-        late = [s for s in self.sizes if s[1] >= full]
-        memory, descriptors = (settled[-1][i] - settled[0][i] for i in (2, 3))
-        files = late[-1][4] - max(s[4] for s in self.sizes if s not in late)
-        days = (settled[-1][1] - settled[0][1]) / DAY
-        for grown, most, what in ((memory, MEMORY_SLACK, "kB of memory"), (files, 0, "files"),
+    def growth(self, name):
+        """Of a daemon's process that lived longest, from when it had settled: memory, descriptors,
+        days."""
+        longest = max((sizes for (of, _), sizes in self.sizes.items() if of == name),
+                      key=lambda sizes: sizes[-1][0] - sizes[0][0])
+        settled = [s for s in longest if s[0] >= longest[0][0] + SETTLE] or longest[-1:]
+        memory, descriptors = (settled[-1][i] - settled[0][i] for i in (1, 2))
+        for grown, most, what in ((memory, MEMORY_SLACK[name], "kB of memory"),
                                   (descriptors, 0, "descriptors")):
             if grown > most:
-                self.problems.append(f"grown by {grown} {what}")
-        return memory, descriptors, files, days, full
+                self.problems.append(f"{name} daemon has grown by {grown} {what}")
+        return memory, descriptors, (settled[-1][0] - settled[0][0]) / DAY
+
+    def more_files(self):
+        """After the last rollover: how many more than ever before, and from when."""
+        full = faults.SETTLED * self.end
+        more = self.files[-1][1] - max(n for at, n in self.files if at < full)
+        if more > 0:
+            self.problems.append(f"{more} files more")
+        return more, full
 
     def failures(self):
         """By kind, as the daemon's log has them."""
@@ -146,7 +171,11 @@ class Run:
 
     def report(self, real_seconds):
         lives = self.judge()
-        memory, descriptors, files, days, full = self.growth()
+        if self.longest_behind > BEHIND:
+            self.problems.append(
+                f"a certificate was not deployed for {self.longest_behind / HOUR:.0f} hours")
+        grown = {name: self.growth(name) for name, _ in self.stage.daemons()}
+        files, full = self.more_files()
         issued = self.stage.ledger.count()
         left = [share for life in lives.values() for share in life.remaining()]
         calm = [share for share, free in left if free]
@@ -168,9 +197,12 @@ class Run:
         say("minutes without a valid certificate", f"{gaps / 60:.0f}")
         say("of these after the fault was mended", f"{after / 60:.0f}")
         say("of these avoidable", f"{avoidable / 60:.0f}")
-        say("growth of the daemon in %.0f days" % days,
-            f"{memory} kB, {descriptors} descriptors")
-        say(f"growth of its files after {full / DAY:.0f} days", files)
+        say("deployed, longest wait with nothing broken",
+            f"{self.deployed}, {self.longest_behind / HOUR:.0f} h")
+        for name, (memory, descriptors, days) in grown.items():
+            say(f"growth of {name} daemon in {days:.0f} days",
+                f"{memory} kB, {descriptors} descriptors")
+        say(f"growth of the gateway's files after {full / DAY:.0f} days", files)
         for problem in self.problems[:20]:
             print("PROBLEM:", problem)
         return 1 if self.problems else 0

@@ -114,8 +114,10 @@ KINDS = {
         breaks=True),
     "clock wrong by hours": Kind(
         2, (HOUR, DAY), lambda hands, x: hands.set_clock(HOUR * (12 * x - 6)), right_clock),
-    "suspended": Kind(1, (HOUR, 2 * DAY), lambda hands, _: hands.world.suspend(GATEWAY, True),
-                      lambda hands: hands.world.suspend(GATEWAY, False), breaks=True),
+    "suspended": Kind(1, (HOUR, 2 * DAY), lambda hands, _: hands.stage.suspend(True),
+                      lambda hands: hands.stage.suspend(False), breaks=True),
+    "hook fails": Kind(2, (HOUR, 5 * DAY), lambda hands, _: hands.stage.break_service(True),
+                       lambda hands: hands.stage.break_service(False)),
     "CA has a new key": Kind(0, (0, 0), lambda hands, _: hands.stage.roll_ca(), leave, ends=True),
     "server has a certificate of the new key": Kind(
         0, (0, 0), lambda hands, _: hands.stage.roll_server(), leave, ends=True),

@@ -19,6 +19,11 @@ import pki  # noqa: E402
 from verdict import Certificate  # noqa: E402
 
 REGISTRAR, GATEWAY = 0, 1  # machines
+DEPLOY = harness.BUILD / "src/estcd-deploy/estcd-deploy"
+# A service's reload, which may be broken: it gets on by what is installed for it.
+RELOAD = """#!/bin/sh
+test ! -e {folder}/broken && cp {folder}/installed.crt {folder}/served.crt
+"""
 HERE = ["localhost", "127.0.0.1"]
 CA_DAYS = 20 * 366
 
@@ -46,13 +51,17 @@ class Ledger:
 
 
 class Stage:
-    """lives: label -> seconds that its certificates live; each is one identity of the gateway."""
+    """lives: label -> seconds that its certificates live; each is one identity of the gateway. The
+    certificates of the second are for a service, which gets them by estcd-deploy."""
 
     def __init__(self, world, lives):
         self.world, self.lives = world, lives
         tempfile.tempdir = fast_folder()
         self.site = harness.Site()
         self.files = {}  # identity -> (serial, bytes of cert.pem) last found in force
+        self.service = self.site.dir / "service"
+        self.served = list(lives)[:2][-1]
+        self.asleep = False
         pki.now = lambda: self.date(world.real)
         with self.machine(REGISTRAR):
             self.site.init_registrar("--device", "gateway-1")
@@ -144,9 +153,16 @@ class Stage:
 
     def configure_gateway(self):
         pki.write_certs(self.site.site / "trust.pem", self.roots[0].cert)
-        self.site.write_config([
-            self.site.identity(label, url=f"{self.site.url}/.well-known/est/{label}")
-            for label in self.lives], log_level="info")
+        self.service.mkdir()
+        hook = self.service / "reload"
+        hook.write_text(RELOAD.format(folder=self.service))
+        hook.chmod(0o755)
+        deploying = {"install": [{"file": str(self.service / "installed.crt"), "content": "cert"}],
+                     "exec": [{"command": [str(hook)]}]}
+        self.site.write_config(
+            [self.site.identity(label, url=f"{self.site.url}/.well-known/est/{label}",
+                                **(deploying if label == self.served else {}))
+             for label in self.lives], log_level="info")
 
     def start_gateway(self):
         self.replace(self.site.daemon)
@@ -164,7 +180,32 @@ class Stage:
         self.site.daemon.send_signal(signal.SIGHUP)
         self.world.poke()
 
+    def suspend(self, sleeps):
+        self.world.suspend(GATEWAY, sleeps)
+        self.asleep = sleeps
+
+    def break_service(self, broken):
+        mark = self.service / "broken"
+        mark.touch() if broken else mark.unlink()
+
+    def deploy(self):
+        """What estcd-deploy.path does; it ends before time goes on."""
+        if self.runs() and not self.asleep and any((self.site.state / "spool/deploy").iterdir()):
+            harness.run(DEPLOY, "-c", self.site.conf, env={
+                "RUNTIME_DIRECTORY": str(self.site.dir / "run"), **self.world.environment(GATEWAY)})
+
     # --- what can be seen -----------------------------------------------------------------------
+
+    def behind(self):
+        """Whether the service has another certificate than the one in force."""
+        served = self.service / "served.crt"
+        if self.in_force(self.served) is None:
+            return False
+        return not served.exists() or served.read_bytes() != self.files[self.served][1]
+
+    def hindered(self):
+        """Whether nothing can be deployed."""
+        return not self.runs() or self.asleep or (self.service / "broken").exists()
 
     def in_force(self, label):
         """The serial number of the certificate that services of the gateway read now, or None.
@@ -184,18 +225,25 @@ class Stage:
             self.files[label] = serial, data
         return serial
 
+    def daemons(self):
+        """(name, process) of those that run."""
+        both = ("the gateway's", self.site.daemon), ("the registrar's", self.site.registrar)
+        return [(name, p) for name, p in both if p and p.popen.poll() is None]
+
     def runs(self):
         """Whether the gateway's daemon does."""
         return self.site.daemon.popen.poll() is None
 
-    def size(self):
-        """What the gateway's daemon has: kB of memory, descriptors; and files of its state."""
-        pid = self.site.daemon.pid
-        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    @staticmethod
+    def size(process):
+        """What a daemon has: kB of memory, descriptors."""
+        status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
         memory = int(status.split("VmRSS:")[1].split()[0])
-        descriptors = len(os.listdir(f"/proc/{pid}/fd"))
-        files = sum(len(names) for _, _, names in os.walk(self.site.state))
-        return memory, descriptors, files
+        return memory, len(os.listdir(f"/proc/{process.pid}/fd"))
+
+    def n_files(self):
+        """Files of the gateway's state."""
+        return sum(len(names) for _, _, names in os.walk(self.site.state))
 
     def keep_logs(self, folder):
         folder = pathlib.Path(folder)
