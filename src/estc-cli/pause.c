@@ -8,8 +8,10 @@
 #include "print.h"
 #include "say.h"
 
-/* The same method for each identity named; ends with the first that fails. */
-static int tell_all(const struct cli *cli, const char *method, const char *words) {
+/* The same method for each identity named; ends with the first that fails. already: what is said
+ * of one that it has changed nothing for. */
+static int tell_all(const struct cli *cli, const char *method, const char *words,
+                    const char *already) {
     _cleanup(json_freep) json_t *list = json_array();
     int code = EXIT_DONE;
     for (size_t i = 0; i < cli->n_ids && code == EXIT_DONE; i++) {
@@ -20,7 +22,8 @@ static int tell_all(const struct cli *cli, const char *method, const char *words
         if (identity)
             json_array_append(list, identity);
         if (identity && !cli->json)
-            say_note("%s: %s", cli->ids[i], words);
+            say_note("%s: %s", cli->ids[i],
+                     json_is_false(json_object_get(reply.params, "changed")) ? already : words);
         if (code == EXIT_DONE && !identity)
             code = EXIT_FAILED;
     }
@@ -31,9 +34,11 @@ static int tell_all(const struct cli *cli, const char *method, const char *words
 
 int command_pause(const struct cli *cli) {
     return tell_all(cli, DAEMON_METHOD("Pause"),
-                    "paused; nothing renews it by itself until 'estc resume'");
+                    "paused; nothing renews it by itself until 'estc resume'",
+                    "it is paused already");
 }
 
 int command_resume(const struct cli *cli) {
-    return tell_all(cli, DAEMON_METHOD("Resume"), "resumed; estcd looks after it again");
+    return tell_all(cli, DAEMON_METHOD("Resume"), "resumed; estcd looks after it again",
+                    "it was not paused");
 }

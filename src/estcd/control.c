@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/text.h"
 #include "common/ctlserver.h"
@@ -18,6 +19,7 @@
 #include "control_json.h"
 #include "ctl/json.h"
 #include "request.h"
+#include "timebase.h"
 
 /* --- methods --- */
 
@@ -37,15 +39,21 @@ static void handle_list(struct ctl_call *call, json_t *params, void *arg) {
     for (size_t i = 0; i < manager_count(control->manager); i++)
         json_array_append_new(list,
                               control_identity(control->manager, manager_at(control->manager, i)));
-    ctl_call_reply(call, json_pack("{s:o}", "identities", list), false);
+    char now[CLOCK_TEXT_MAX];
+    ctl_call_reply(
+        call, json_pack("{s:o, s:s}", "identities", list, "now", clock_text(timebase_now(), now)),
+        false);
 }
 
 static void handle_show(struct ctl_call *call, json_t *params, void *arg) {
     struct control *control = arg;
     const struct member *member = control_member(control, call, params);
+    char now[CLOCK_TEXT_MAX];
     if (member)
         ctl_call_reply(call,
-                       json_pack("{s:o}", "identity", control_identity(control->manager, member)),
+                       json_pack("{s:o, s:s}", "identity",
+                                 control_identity(control->manager, member), "now",
+                                 clock_text(timebase_now(), now)),
                        false);
 }
 
@@ -143,10 +151,12 @@ static const struct ctl_field deployed_fields[] = {{"id", CTL_STRING},
                                                    {"ok", CTL_BOOL},
                                                    {"text", CTL_STRING, .optional = true},
                                                    {NULL}};
-static const struct ctl_field list_out[] = {{"identities", CTL_OBJECTS, .type_name = "Identity"},
-                                            {NULL}};
-static const struct ctl_field show_out[] = {{"identity", CTL_OBJECT, .type_name = "Identity"},
-                                            {NULL}};
+static const struct ctl_field list_out[] = {
+    {"identities", CTL_OBJECTS, .type_name = "Identity"}, {"now", CTL_STRING}, {NULL}};
+static const struct ctl_field show_out[] = {
+    {"identity", CTL_OBJECT, .type_name = "Identity"}, {"now", CTL_STRING}, {NULL}};
+static const struct ctl_field pause_out[] = {
+    {"identity", CTL_OBJECT, .type_name = "Identity"}, {"changed", CTL_BOOL}, {NULL}};
 static const struct ctl_field ask_out[] = {
     {"event", CTL_OBJECT, .optional = true, .type_name = "Event"},
     {"identity", CTL_OBJECT, .optional = true, .type_name = "Identity"},
@@ -218,13 +228,13 @@ static const struct ctl_method methods[] = {
     {.name = "Pause",
      .changes = true,
      .in = id_field,
-     .out = show_out,
+     .out = pause_out,
      .handle = control_pause,
      .doc = "From now on nothing is done for it but what is asked for; kept over restarts."},
     {.name = "Resume",
      .changes = true,
      .in = id_field,
-     .out = show_out,
+     .out = pause_out,
      .handle = control_resume,
      .doc = "Ends a pause; what became due in it is done now."},
     {.name = "History",

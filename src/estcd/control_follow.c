@@ -63,6 +63,8 @@ static bool ends_attempt(enum manager_event_kind kind) {
     case MANAGER_STEP:
     case MANAGER_REQUESTED:
     case MANAGER_FORGOTTEN:
+    case MANAGER_PAUSED:
+    case MANAGER_RESUMED:
     case MANAGER_DEPLOYED:
     case MANAGER_UNDEPLOYED:
     case MANAGER_ALERT:

@@ -98,11 +98,14 @@ static void set_pause(struct ctl_call *call, const json_t *params, struct contro
     struct estc_error err = {0};
     if (!member)
         return;
+    bool paused = member_identity(member)->attempts.paused_since != 0;
     if (manager_pause(control->manager, member, pause, &err))
         ctl_call_error(call, "StoreFailed", json_pack("{s:s}", "text", err.text));
     else
         ctl_call_reply(call,
-                       json_pack("{s:o}", "identity", control_identity(control->manager, member)),
+                       json_pack("{s:o, s:b}", "identity",
+                                 control_identity(control->manager, member), "changed",
+                                 paused != pause),
                        false);
 }
 

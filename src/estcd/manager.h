@@ -34,6 +34,8 @@ struct member; /* one identity in the manager's care */
     X(MANAGER_UNDEPLOYED, "undeployed")       \
     X(MANAGER_REQUESTED, "requested")         \
     X(MANAGER_FORGOTTEN, "forgotten")         \
+    X(MANAGER_PAUSED, "paused")               \
+    X(MANAGER_RESUMED, "resumed")             \
     X(MANAGER_ALERT, "alert")                 \
     X(MANAGER_ALERT_CLEARED, "alert-cleared") \
     X(MANAGER_RELOADED, "reloaded")           \

@@ -105,10 +105,15 @@ int manager_pause(struct manager *manager, struct member *member, bool pause,
     attempts->paused_since = changed.paused_since;
     identity->warned_at = 0;
     identity->asked = false;
-    journal_notice("%s: %s", identity->config->id,
-                   pause ? "paused: nothing is renewed by itself until it is resumed"
-                         : "resumed: it is looked after again");
+    const struct manager_event event = {
+        .kind = pause ? MANAGER_PAUSED : MANAGER_RESUMED,
+        .member = member,
+        .text =
+            pause ? "nothing is renewed by itself until it is resumed" : "it is looked after again",
+    };
+    journal_notice("%s: %s: %s", identity->config->id, manager_event_names[event.kind], event.text);
     member_replan(member);
+    manager_tell(manager, &event);
     manager_schedule(manager);
     return 0;
 }

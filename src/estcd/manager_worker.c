@@ -108,9 +108,28 @@ static enum manager_event_kind record(struct member *member, const struct attemp
                                                : MANAGER_FAILED;
 }
 
-/* Nothing has changed, and nothing is to be tried again: whoever asked is told. */
-static void refuse_rollback(struct member *member, const char *text) {
+/* For people; nothing depends on it. */
+static void write_history(const struct member *member, const struct attempt_result *result) {
     const struct identity *identity = &member->identity;
+    const struct store_result entry = {
+        .time = timebase_now(),
+        .action = schedule_action_names[member->action],
+        .code = result->code,
+        .text = result->code ? result->text ? result->text : "" : NULL,
+        .serial = result->code == 0 ? identity->facts.serial : NULL,
+        .not_after = identity->facts.not_after,
+    };
+    struct estc_error err = {0};
+    if (store_add_history(member->manager->config->state_directory, identity->config->id, &entry,
+                          &err))
+        journal_debug("%s: the history cannot be written: %s", identity->config->id, err.text);
+}
+
+/* Nothing has changed, and nothing is to be tried again: whoever asked is told. */
+static void refuse_rollback(struct member *member, const struct attempt_result *result) {
+    const struct identity *identity = &member->identity;
+    const char *text = result->text;
+    write_history(member, result);
     /* The attempt has ended the waiting for a file to be mended. */
     if (identity->store_unfit ||
         (identity->attempts.failures > 0 && identity->attempts.last_result == ESTC_E_CREDENTIAL))
@@ -120,27 +139,9 @@ static void refuse_rollback(struct member *member, const char *text) {
     tell(member, MANAGER_FAILED, NULL, text);
 }
 
-/* For people; nothing depends on it. */
-static void write_history(const struct member *member) {
-    const struct identity *identity = &member->identity;
-    const struct store_attempts *attempts = &identity->attempts;
-    const struct store_result result = {
-        .time = attempts->last_attempt,
-        .action = schedule_action_names[member->action],
-        .code = attempts->last_result,
-        .text = attempts->last_error,
-        .serial = attempts->last_result == 0 ? identity->facts.serial : NULL,
-        .not_after = identity->facts.not_after,
-    };
-    struct estc_error err = {0};
-    if (store_add_history(member->manager->config->state_directory, identity->config->id, &result,
-                          &err))
-        journal_debug("%s: the history cannot be written: %s", identity->config->id, err.text);
-}
-
 static void apply(struct member *member, const struct attempt_result *result) {
     if (member->action == SCHEDULE_ROLLBACK && result->code) {
-        refuse_rollback(member, result->text);
+        refuse_rollback(member, result);
         return;
     }
     struct identity *identity = &member->identity;
@@ -160,7 +161,7 @@ static void apply(struct member *member, const struct attempt_result *result) {
                             &identity->attempts, &err))
         catalog_log(CATALOG_UNRECORDED, identity->config->id, NULL,
                     "%s: the attempt cannot be recorded: %s", identity->config->id, err.text);
-    write_history(member);
+    write_history(member, result);
     member->wants_another = false;
     if (kind == MANAGER_ISSUED && member->action != SCHEDULE_ROLLBACK)
         member->wants_rekey = false;

@@ -174,10 +174,10 @@ static void plan_renewal(const struct schedule_input *in, int64_t start,
     _cleanup(freep) char *text = conf_duration_text(life);
     _cleanup(freep) char *extra = conf_duration_text(out->jitter);
     _cleanup(freep) char *part = share_text(permille);
-    explain(out, "%s%s of %s%s, jitter %s",
-            in->rolled_back ? "rolled back, so as late as is safe: " : "", part ? part : "?",
-            text ? text : "?", trust_first ? " until the CA certificates end" : "",
-            extra ? extra : "?");
+    explain(out, "%s%s of %s%s%s%s", in->rolled_back ? "rolled back, so as late as is safe: " : "",
+            part ? part : "?", text ? text : "?",
+            trust_first ? " until the CA certificates end" : "", out->jitter > 0 ? ", jitter " : "",
+            out->jitter > 0 && extra ? extra : "");
 }
 
 /* A CA may hand out a certificate that has most of its life behind it. It would be due the moment

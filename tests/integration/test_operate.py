@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What an operator does by hand and by script: a look at everything, a question to decide by, and
 the wish to have something done before or otherwise than planned."""
+import subprocess
+
 import harness
 
 NOT_NEEDED = 10
@@ -119,10 +121,28 @@ class Wishes(harness.TestCase):
         done = site.estc("resume", "gw", "--json")
         self.assertEqual(done.status, harness.DONE, done)
         self.assertNotIn("paused_since", done.json()[0])
+        self.assertIn("gw: it was not paused", site.estc("resume", "gw").err)
         harness.wait_for(lambda: site.show("gw")["certificate"]["generation"] == 2,
                          "what was due to be done")
         done = site.estc("wait", "gw", "--timeout", "20s")
         self.assertEqual(done.status, harness.DONE, done)
+
+    def test_a_pause_and_its_end_are_events(self):
+        site = self.start()
+        out = site.dir / "events"
+        with out.open("w") as file:
+            process = subprocess.Popen([harness.ESTC, "--socket", site.socket, "events"],
+                                       stdout=file, stderr=subprocess.DEVNULL)
+        self.addCleanup(lambda: (process.kill(), process.wait()))
+
+        def told():  # once it listens
+            self.assertIn("gw: paused", site.estc("pause", "gw").err)
+            self.assertIn("gw: it is paused already", site.estc("pause", "gw").err)
+            self.assertIn("gw: resumed", site.estc("resume", "gw").err)
+            lines = [line.split()[1:3] for line in out.read_text().splitlines()]
+            return lines[-2:] == [["gw", "paused"], ["gw", "resumed"]]
+
+        harness.wait_for(told, "the two events")
 
     def test_a_pause_warns_of_the_end_twice(self):
         site = self.start("--lifetime", "6s")

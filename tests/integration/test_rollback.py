@@ -27,6 +27,9 @@ class Rollback(harness.TestCase):
         after = self.s.show("gw")
         self.assertEqual(after["certificate"], before)
         self.assertEqual((after["state"], after["failures"]), ("valid", 0))
+        last = self.s.estc("history", "gw", "--json").json()[-1]
+        self.assertEqual(last["action"], "rollback")
+        self.assertIn("no earlier certificate", last["text"])
 
     def test_back_and_forth(self):
         second = self.renew()
