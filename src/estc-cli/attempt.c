@@ -24,8 +24,16 @@
 
 #define AT_ONCE 16 /* connections: the daemon's number is limited */
 
+/* A method, what it is told, and the command that does it although it is not due. */
+struct wish {
+    const char *method;
+    json_t *(*params)(const struct cli *cli, const char *id);
+    const char *all_the_same;
+};
+
 struct attempt {
     const char *id;
+    const struct wish *wish;
     struct ctl_client *client; /* NULL: over */
     json_t *identity;          /* how it ended, or NULL */
     int code;
@@ -34,43 +42,46 @@ struct attempt {
 /* --- what an event means -----------------------------------------------------------------------
  */
 
-static void say_issued(const char *id, json_t *event, json_t *identity) {
+static void say_issued(const struct attempt *a, json_t *event, json_t *identity) {
     json_t *certificate = json_object_get(identity, "certificate");
     _cleanup(freep) char *serial = view_text(certificate, "serial");
     _cleanup(freep) char *end =
         view_time(json_string_value(json_object_get(certificate, "not_after")));
     (void)event;
-    say_note("%s: certificate %s, valid until %s", id, serial ? serial : "-", end ? end : "-");
+    say_note("%s: certificate %s, valid until %s", a->id, serial ? serial : "-", end ? end : "-");
 }
 
 /* "ID: KIND: TEXT", then what happens next by itself. */
-static void say_and_next(const char *id, json_t *event, json_t *identity) {
+static void say_and_next(const struct attempt *a, json_t *event, json_t *identity) {
     const char *kind = json_string_value(json_object_get(event, "kind"));
     const char *text = json_string_value(json_object_get(event, "text"));
-    _cleanup(freep) char *next = view_next(identity, clock_real());
-    say_note("%s: %s: %s", id, kind, text ? text : "-");
+    _cleanup(freep) char *next = view_next(identity, daemon_time(event, "time"));
+    say_note("%s: %s: %s", a->id, kind, text ? text : "-");
     if (identity)
-        say_note("%s: next: %s", id, next ? next : "-");
+        say_note("%s: next: %s", a->id, next ? next : "-");
 }
 
-static void say_not_due(const char *id, json_t *event, json_t *identity) {
+static void say_not_due(const struct attempt *a, json_t *event, json_t *identity) {
     const char *text = json_string_value(json_object_get(event, "text"));
     const char *action = json_string_value(json_object_get(identity, "next_action"));
     bool waits = action && strcmp(action, "poll") == 0;
-    say_note("%s: not due: %s; 'estc %s %s' does it all the same", id, text ? text : "-",
-             waits ? "retry" : "renew --force", id);
+    if (json_object_get(identity, "paused_since")) /* the text says what to do */
+        say_note("%s: not due: %s", a->id, text ? text : "-");
+    else
+        say_note("%s: not due: %s; 'estc %s %s' does it all the same", a->id, text ? text : "-",
+                 waits ? "retry" : a->wish->all_the_same, a->id);
 }
 
-static void say_started(const char *id, json_t *event, json_t *identity) {
+static void say_started(const struct attempt *a, json_t *event, json_t *identity) {
     const char *text = json_string_value(json_object_get(event, "text"));
     (void)identity;
-    say_note("%s: started (%s)", id, text ? text : "-");
+    say_note("%s: started (%s)", a->id, text ? text : "-");
 }
 
-static void say_text(const char *id, json_t *event, json_t *identity) {
+static void say_text(const struct attempt *a, json_t *event, json_t *identity) {
     const char *text = json_string_value(json_object_get(event, "text"));
     (void)identity;
-    say_note("%s: %s", id, text ? text : "-");
+    say_note("%s: %s", a->id, text ? text : "-");
 }
 
 /* What each kind of event says and means; UNKNOWN: what the identity itself says of it. */
@@ -78,7 +89,7 @@ static void say_text(const char *id, json_t *event, json_t *identity) {
 static const struct kind {
     const char *name;
     int code;
-    void (*say)(const char *id, json_t *event, json_t *identity);
+    void (*say)(const struct attempt *a, json_t *event, json_t *identity);
     int otherwise; /* UNKNOWN, and the identity looks well */
 } kinds[] = {
     {"step", EXIT_WORKING, say_text, 0},
@@ -107,7 +118,7 @@ static void take_event(const struct cli *cli, struct attempt *a, json_t *params)
         json_decref(a->identity);
         a->identity = json_incref(identity);
     }
-    kind->say(a->id, event, identity);
+    kind->say(a, event, identity);
     a->code = cli->no_wait && kind->code == EXIT_WORKING ? EXIT_DONE : kind->code;
     if (kind->code == UNKNOWN) {
         json_int_t own = json_integer_value(json_object_get(identity, "exit_code"));
@@ -174,12 +185,6 @@ static int watch(const struct cli *cli, struct attempt *attempts, size_t n, int6
     }
 }
 
-/* A method, and what it is told. */
-struct wish {
-    const char *method;
-    json_t *(*params)(const struct cli *cli, const char *id);
-};
-
 static json_t *attempt_params(const struct cli *cli, const char *id) {
     json_t *params = json_pack("{s:s}", "id", id);
     if (params && cli->force)
@@ -187,15 +192,15 @@ static json_t *attempt_params(const struct cli *cli, const char *id) {
     return params;
 }
 
-static int start(const struct cli *cli, const struct wish *wish, struct attempt *a) {
+static int start(const struct cli *cli, struct attempt *a) {
     struct estc_error err = {0};
-    _cleanup(json_freep) json_t *params = wish->params(cli, a->id);
+    _cleanup(json_freep) json_t *params = a->wish->params(cli, a->id);
     if (!params)
         return say_out_of_memory();
     int code = daemon_connect(cli, &a->client);
     if (code != EXIT_DONE)
         return code;
-    int rc = ctl_client_send(a->client, wish->method, params, !cli->no_wait, &err);
+    int rc = ctl_client_send(a->client, a->wish->method, params, !cli->no_wait, &err);
     return rc ? daemon_failed(rc, &err) : EXIT_DONE;
 }
 
@@ -219,7 +224,8 @@ static int run_some(const struct cli *cli, const struct wish *wish, char **ids, 
     int worst = EXIT_DONE;
     for (size_t i = 0; i < n && worst == EXIT_DONE; i++) {
         attempts[i].id = ids[i];
-        worst = start(cli, wish, &attempts[i]);
+        attempts[i].wish = wish;
+        worst = start(cli, &attempts[i]);
     }
     if (worst == EXIT_DONE) {
         int64_t wait = cli->no_wait ? DAEMON_ANSWER_MS : cli->timeout * 1000;
@@ -249,26 +255,29 @@ static int run_all(const struct cli *cli, const struct wish *wish) {
     return worst;
 }
 
+#define WISH(method, params, all_the_same) \
+    (&(const struct wish){DAEMON_METHOD(method), params, all_the_same})
+
 int command_enroll(const struct cli *cli) {
-    return run_all(cli, &(const struct wish){DAEMON_METHOD("Enroll"), attempt_params});
+    return run_all(cli, WISH("Enroll", attempt_params, "enroll --force"));
 }
 
 int command_renew(const struct cli *cli) {
-    return run_all(cli, &(const struct wish){DAEMON_METHOD("Renew"), attempt_params});
+    return run_all(cli, WISH("Renew", attempt_params, "renew --force"));
 }
 
 int command_retry(const struct cli *cli) {
-    return run_all(cli, &(const struct wish){DAEMON_METHOD("Retry"), attempt_params});
+    return run_all(cli, WISH("Retry", attempt_params, "renew --force"));
 }
 
 int command_request(const struct cli *cli) {
-    return run_all(cli, &(const struct wish){DAEMON_METHOD("Request"), request_params});
+    return run_all(cli, WISH("Request", request_params, "renew --force"));
 }
 
 int command_rollback(const struct cli *cli) {
-    return run_all(cli, &(const struct wish){DAEMON_METHOD("Rollback"), attempt_params});
+    return run_all(cli, WISH("Rollback", attempt_params, "renew --force"));
 }
 
 int command_rekey(const struct cli *cli) {
-    return run_all(cli, &(const struct wish){DAEMON_METHOD("Rekey"), attempt_params});
+    return run_all(cli, WISH("Rekey", attempt_params, "renew --force"));
 }

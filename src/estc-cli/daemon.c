@@ -11,6 +11,7 @@
 
 #include "args.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "common/exitcode.h"
 #include "ctl/json.h"
@@ -218,6 +219,12 @@ json_t *daemon_member(const struct ctl_reply *reply, const char *member, json_ty
         "?",
         member);
     return NULL;
+}
+
+int64_t daemon_time(json_t *answer, const char *member) {
+    const char *text = json_string_value(json_object_get(answer, member));
+    int64_t at;
+    return text && clock_parse(text, &at) == 0 ? at : clock_real();
 }
 
 int daemon_call(const struct cli *cli, const char *method, json_t *params, const char *id,

@@ -26,6 +26,9 @@ int daemon_call(const struct cli *cli, const char *method, json_t *params, const
 /* The member that an answer is about; NULL, with an error said, when it is missing. */
 json_t *daemon_member(const struct ctl_reply *reply, const char *member, json_type type);
 
+/* The time that the daemon goes by, as an answer says it; our own where it does not. */
+int64_t daemon_time(json_t *answer, const char *member);
+
 /* Says what an error reply means; its exit code. */
 int daemon_refused(const struct cli *cli, const struct ctl_reply *reply, const char *id);
 /* The same for a failure (negative errno or ESTC_E_*) of ctl_client_send() or _receive(). */

@@ -14,9 +14,9 @@
 #include "say.h"
 #include "view.h"
 
-static int print_list(const struct cli *cli, json_t *identities) {
+static int print_list(const struct cli *cli, json_t *identities, int64_t now) {
     struct print_style style = print_style_of(stdout);
-    _cleanup(table_freep) struct table *table = view_list(identities, clock_real(), cli->no_legend);
+    _cleanup(table_freep) struct table *table = view_list(identities, now, cli->no_legend);
     _cleanup(freep) char *footer = view_footer(identities);
     if (!table || !footer)
         return say_out_of_memory();
@@ -36,7 +36,7 @@ int command_list(const struct cli *cli) {
     if (!identities)
         return EXIT_FAILED;
     if (!cli->json)
-        return print_list(cli, identities);
+        return print_list(cli, identities, daemon_time(reply.params, "now"));
     print_json(identities);
     return EXIT_DONE;
 }
@@ -55,7 +55,8 @@ int command_show(const struct cli *cli) {
         return EXIT_DONE;
     }
     struct print_style style = print_style_of(stdout);
-    return view_show(identity, clock_real(), stdout, &style) ? say_out_of_memory() : EXIT_DONE;
+    int64_t now = daemon_time(reply.params, "now");
+    return view_show(identity, now, stdout, &style) ? say_out_of_memory() : EXIT_DONE;
 }
 
 int command_cacerts(const struct cli *cli) {
@@ -70,7 +71,7 @@ int command_cacerts(const struct cli *cli) {
     if (cli->json)
         print_json(reply.params);
     else
-        print_pem(json_string_value(pem));
+        print_ascii(json_string_value(pem));
     return EXIT_DONE;
 }
 

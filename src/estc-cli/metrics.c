@@ -16,6 +16,6 @@ int command_metrics(const struct cli *cli) {
     if (cli->json)
         print_json(reply.params);
     else
-        print_pem(json_string_value(text)); /* it is ASCII and line feeds as well */
+        print_ascii(json_string_value(text));
     return EXIT_DONE;
 }

@@ -19,7 +19,7 @@ void print_json(json_t *json) {
     putchar('\n');
 }
 
-void print_pem(const char *text) {
+void print_ascii(const char *text) {
     for (; *text; text++)
         putchar((*text >= ' ' && *text <= '~') || *text == '\n' ? *text : '?');
 }

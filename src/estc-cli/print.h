@@ -16,8 +16,8 @@
 
 /* One line; ASCII only, so that no terminal takes it for anything but text. */
 void print_json(json_t *json);
-/* PEM: printable ASCII and line feeds; anything else becomes "?". */
-void print_pem(const char *text);
+/* PEM and the like: printable ASCII and line feeds; anything else becomes "?". */
+void print_ascii(const char *text);
 /* Whatever stdout still holds is written. False, with an error said, when it cannot be; a reader
  * that went away has what it wanted, and is no error. */
 bool print_finish(void);

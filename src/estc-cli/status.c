@@ -45,26 +45,45 @@ static int add(struct table *table, const char *label, char *text, enum tint tin
     return table_add(table, cells);
 }
 
+/* "failing: no reply from ..."; of a certificate in force that did not get where it should. */
+static char *what_is_wrong(json_t *identity) {
+    json_t *deploy = json_object_get(identity, "deploy");
+    bool tried = json_object_get(identity, "last_error");
+    _cleanup(freep) char *state = view_text(identity, "state");
+    _cleanup(freep) char *error = view_text(tried ? identity : deploy, "last_error");
+    if (!state || !error)
+        return NULL;
+    return tried                       ? text_format("%s: %s", state, error)
+           : view_undeployed(identity) ? text_format("%s, but not deployed: %s", state, error)
+                                       : TAKE(state);
+}
+
+static char *alert_words(json_t *identity) {
+    _cleanup(freep) char *level = view_text(identity, "alert");
+    _cleanup(freep) char *why = view_text(identity, "alert_why");
+    return level && why ? text_format("%s: %s", level, why) : NULL;
+}
+
 /* What is wrong, how long it can go on, what happens by itself, and what to do. */
 static int add_attention(struct table *table, json_t *identity, int64_t now) {
     json_t *certificate = json_object_get(identity, "certificate");
     const char *end = json_string_value(json_object_get(certificate, "not_after"));
     int64_t until;
     _cleanup(freep) char *id = view_text(identity, "id");
-    _cleanup(freep) char *state = view_text(identity, "state");
-    _cleanup(freep) char *error = view_text(identity, "last_error");
     _cleanup(freep) char *time = view_time(end);
     bool known = end && clock_parse(end, &until) == 0;
     _cleanup(freep) char *left = view_span(known ? until - now : 0);
-    if (!id || !state || !error || !time || !left)
+    if (!id || !time || !left)
         return -1;
     int rc = add(table, "", strdup(""), TINT_NONE);
     if (!rc)
-        rc = add(table, id, text_format("%s: %s", state, error), view_tint(identity));
+        rc = add(table, id, what_is_wrong(identity), view_tint(identity));
+    if (!rc && json_object_get(identity, "alert"))
+        rc = add(table, "", alert_words(identity), TINT_BAD);
     if (!rc)
         rc = add(table, "",
                  !known         ? strdup("no certificate yet")
-                 : until <= now ? text_format("its certificate has expired at %s", time)
+                 : until <= now ? text_format("its certificate expired at %s", time)
                                 : text_format("its certificate is good until %s (%s)", time, left),
                  TINT_NONE);
     if (!rc)
@@ -116,10 +135,7 @@ static int print_status(json_t *status) {
     json_t *clock = json_object_get(status, "clock");
     json_t *next = json_object_get(status, "next");
     json_t *attention = json_object_get(status, "attention");
-    int64_t now;
-    const char *said = json_string_value(json_object_get(clock, "now"));
-    if (!said || clock_parse(said, &now) < 0)
-        now = clock_real();
+    int64_t now = daemon_time(clock, "now");
     _cleanup(freep) char *title = headline(status);
     _cleanup(table_freep) struct table *table = table_new(2);
     int rc = table && title ? add_states(table, json_object_get(status, "states")) : -1;

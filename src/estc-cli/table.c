@@ -109,7 +109,7 @@ static void put_cell(FILE *out, const struct cell *cell, size_t bytes, bool colo
         [TINT_NONE] = "",        [TINT_GOOD] = "\033[32m",   [TINT_BUSY] = "\033[33m",
         [TINT_BAD] = "\033[31m", [TINT_HEADING] = "\033[4m",
     };
-    bool tinted = colour && cell->tint != TINT_NONE;
+    bool tinted = colour && cell->tint != TINT_NONE && *cell->text;
     fprintf(out, "%s%.*s%s", tinted ? codes[cell->tint] : "", (int)bytes, cell->text,
             tinted ? "\033[0m" : "");
 }
@@ -139,15 +139,19 @@ void table_print(const struct table *table, FILE *out, const struct print_style 
     size_t room = style->width == 0                  ? SIZE_MAX
                   : style->width > before + LAST_MIN ? style->width - before
                                                      : LAST_MIN;
+    size_t blanks = 0; /* owed: none are written before a line's end */
     for (size_t i = 0; i < table->rows * n; i++) {
         const struct cell *cell = &table->cells[i];
+        if (*cell->text)
+            fprintf(out, "%*s", (int)blanks, "");
+        blanks = *cell->text ? 0 : blanks;
         if (i % n == n - 1) {
             put_last(out, cell, room, style->colour);
+            blanks = 0;
             continue;
         }
         size_t wide = print_width(cell->text);
-        size_t fill = widths && widths[i % n] > wide ? widths[i % n] - wide : 0;
         put_cell(out, cell, strlen(cell->text), style->colour);
-        fprintf(out, "%*s", (int)(fill + GAP), "");
+        blanks += (widths && widths[i % n] > wide ? widths[i % n] - wide : 0) + GAP;
     }
 }

@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "common/exitcode.h"
 
 #define TEXT_MAX 2048
 #define MINUTE INT64_C(60)
@@ -183,16 +184,15 @@ static const struct column {
 #define N_COLUMNS (sizeof(columns) / sizeof(columns[0]))
 #define STATE_COLUMN 1
 
-/* What a state means to whoever looks; the rest (new, working, pending) takes its course. */
+/* How a state looks; the rest (new, working, pending, paused) takes its course. */
 static const struct {
     const char *state;
     enum tint tint;
-    bool needs_attention;
 } states[] = {
-    {"valid", TINT_GOOD, false},
-    {"failing", TINT_BAD, true},
-    {"expired", TINT_BAD, true},
-    {"config", TINT_BAD, true},
+    {"valid", TINT_GOOD},
+    {"failing", TINT_BAD},
+    {"expired", TINT_BAD},
+    {"config", TINT_BAD},
 };
 
 enum tint view_tint(json_t *identity) {
@@ -203,15 +203,10 @@ enum tint view_tint(json_t *identity) {
     return TINT_BUSY;
 }
 
+/* As the daemon judges it: what takes its course needs none. */
 static bool needs_attention(json_t *identity) {
-    if (is_paused(identity)) /* that is as it should be, until nobody else would renew in time */
-        return json_integer_value(json_object_get(identity, "exit_code")) != 0;
-    const char *state = member_string(identity, "state");
-    for (size_t i = 0; state && i < sizeof(states) / sizeof(states[0]); i++)
-        if (strcmp(states[i].state, state) == 0)
-            return states[i].needs_attention || view_undeployed(identity) ||
-                   member_string(identity, "alert");
-    return view_undeployed(identity) || member_string(identity, "alert");
+    json_int_t code = json_integer_value(json_object_get(identity, "exit_code"));
+    return (code != EXIT_DONE && code != EXIT_WORKING) || member_string(identity, "alert");
 }
 
 static int add_cells(struct table *table, json_t *identity, int64_t now, bool all) {

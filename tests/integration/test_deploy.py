@@ -188,6 +188,7 @@ class Deploy(harness.ClassSite):
         self.assertTrue((self.out / "others").exists(), "the others have their turn")
         self.assertIn("not deployed: ", self.s.estc("list").out)
         self.assertIn("1 needs attention", self.s.estc("list").out)
+        self.assertRegex(self.s.estc("status").out, r"(?m)^gw +valid, but not deployed: .*status 3")
         self.assertIn("failed, 1 in a row; again ", self.s.estc("show", "gw").out)
         self.assertFalse((self.spool / "gw").exists(), "not at once")
         # A failure is no reason to hold up a renewal, and the next certificate begins anew.

@@ -8,7 +8,7 @@
 static void looking_is_done_whatever_it_shows(void **state) {
     (void)state;
     expect("list", EXIT_DONE, "ID       STATE    EXPIRES            LEFT", "");
-    expect("list", EXIT_DONE, "\n8 identities, 2 need attention.\n", "");
+    expect("list", EXIT_DONE, "\n8 identities, 3 need attention.\n", "");
     expect("list --no-legend", EXIT_DONE, "good     valid    2099-03-01 12:00Z", "");
     struct result r = run("list --no-legend");
     assert_null(strstr(r.out, "STATE"));
@@ -58,6 +58,7 @@ static void each_outcome_has_its_code_and_words(void **state) {
         {"renew fresh", EXIT_DONE,
          "fresh: not due: renewal is planned for 2099-02-01; 'estc renew --force fresh' does it "
          "all the same\n"},
+        {"enroll fresh", EXIT_DONE, "'estc enroll --force fresh' does it all the same\n"},
         {"enroll fresh --force", EXIT_DONE, "fresh: certificate 0A1B"},
         {"enroll later", EXIT_WORKING,
          "later: pending: 5.03 awaiting approval\nlater: next: poll now (Max-Age)\n"},

@@ -42,6 +42,7 @@ static char *printed(const struct table *table, const struct print_style *style)
     "  \"next_due\":\"2026-12-30T12:04:10Z\",\"last_result\":\"pending\","                 \
     "  \"last_error\":\"5.03 awaiting approval\"},"                                        \
     " {\"id\":\"gw-vpn\",\"state\":\"failing\",\"next_action\":\"renew\",\"failures\":5,"  \
+    "  \"exit_code\":3,"                                                                   \
     "  \"next_due\":\"2026-12-30T12:38:59Z\",\"last_result\":\"timeout\","                 \
     "  \"last_error\":\"DTLS timeout: no reply from [fe80::1%eth1]:5684\","                \
     "  \"certificate\":{\"not_after\":\"2027-01-06T13:00:00Z\"}}]"
@@ -120,6 +121,26 @@ static void widths_are_columns_not_bytes(void **state) {
     table_free(table);
 }
 
+/* Nobody sees them, and whoever pastes a table somewhere finds them everywhere. */
+static void a_line_has_no_blanks_at_its_end(void **state) {
+    (void)state;
+    static const char *const rows[][3] = {{"a", "b", ""}, {"", "", ""}, {"", "long", "c"}};
+    struct table *table = table_new(3);
+    for (size_t i = 0; i < 3; i++) {
+        struct cell cells[] = {{strdup(rows[i][0]), TINT_NONE},
+                               {strdup(rows[i][1]), TINT_BAD},
+                               {strdup(rows[i][2]), TINT_NONE}};
+        assert_int_equal(table_add(table, cells), 0);
+    }
+    char *text = printed(table, &(struct print_style){0});
+    assert_string_equal(text, "a  b\n\n   long  c\n");
+    free(text);
+    text = printed(table, &(struct print_style){.colour = true});
+    assert_string_equal(text, "a  \033[31mb\033[0m\n\n   \033[31mlong\033[0m  c\n");
+    free(text);
+    table_free(table);
+}
+
 static void spans(void **state) {
     (void)state;
     static const struct {
@@ -191,10 +212,10 @@ static void footers(void **state) {
     } cases[] = {
         {"[]", "0 identities, none needs attention."},
         {"[{\"state\":\"valid\"}]", "1 identity, none needs attention."},
-        {"[{\"state\":\"expired\"}]", "1 identity, 1 needs attention."},
-        {"[{\"state\":\"new\"},{\"state\":\"working\"},{\"state\":\"pending\"},{\"state\":7},{}]",
+        {"[{\"state\":\"expired\",\"exit_code\":1}]", "1 identity, 1 needs attention."},
+        {"[{\"exit_code\":5},{\"state\":\"working\"},{\"state\":\"pending\"},{\"state\":7},{}]",
          "5 identities, none needs attention."},
-        {"[{\"state\":\"config\"},{\"state\":\"failing\"},{\"state\":\"valid\"}]",
+        {"[{\"exit_code\":4},{\"exit_code\":5,\"alert\":\"warning\"},{\"exit_code\":0}]",
          "3 identities, 2 need attention."},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -316,6 +337,7 @@ int main(void) {
         cmocka_unit_test(list_without_legend_has_no_headings),
         cmocka_unit_test(a_terminal_gets_colour_and_no_line_too_long),
         cmocka_unit_test(widths_are_columns_not_bytes),
+        cmocka_unit_test(a_line_has_no_blanks_at_its_end),
         cmocka_unit_test(spans),
         cmocka_unit_test(times),
         cmocka_unit_test(what_is_next),
