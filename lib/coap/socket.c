@@ -28,7 +28,8 @@ static bool socket_is(int fd, const coap_address_t *local, const coap_address_t 
 int socket_find(const coap_address_t *local, const coap_address_t *peer) {
     struct rlimit limit = {.rlim_cur = SOCKET_DESCRIPTORS_MAX};
     getrlimit(RLIMIT_NOFILE, &limit);
-    int end = limit.rlim_cur < SOCKET_DESCRIPTORS_MAX ? (int)limit.rlim_cur : SOCKET_DESCRIPTORS_MAX;
+    int end =
+        limit.rlim_cur < SOCKET_DESCRIPTORS_MAX ? (int)limit.rlim_cur : SOCKET_DESCRIPTORS_MAX;
     for (int fd = 0; fd < end; fd++) {
         if (socket_is(fd, local, peer))
             return fd;

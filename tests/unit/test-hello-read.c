@@ -12,17 +12,19 @@
 
 /* Record of epoch 0, sequence number 0x0102; ClientHello with a cookie of three bytes, two suites
  * and one method of compression, and what extensions may follow. */
-static const unsigned char datagram[] = {
-    22,  0xfe, 0xff, 0,    0,    0,    0,    0,    0, 1, 2, 0, 66, /* record */
-    1,   0,    0,    54,   0,    0,    0,    0,    0, 0, 0, 54,    /* message */
-    0xfe, 0xfd,                                                    /* version */
-    'r', 'r',  'r',  'r',  'r',  'r',  'r',  'r',  'r', 'r', 'r', 'r', 'r', 'r', 'r', 'r',
-    'r', 'r',  'r',  'r',  'r',  'r',  'r',  'r',  'r', 'r', 'r', 'r', 'r', 'r', 'r', 'r',
-    0,                               /* session id */
-    3,   'c',  'c',  'c',            /* cookie */
-    0,   4,    0xc0, 0x2b, 0xc0, 0xae, /* suites */
-    1,   0,                          /* compression */
-    0,   4,    'e',  'e',  'e',  'e', 0};
+static const unsigned char datagram[] = {22,   0xfe, 0xff, 0,    0,    0,    0,   0,   0,
+                                         1,    2,    0,    66, /* record */
+                                         1,    0,    0,    54,   0,    0,    0,   0,   0,
+                                         0,    0,    54, /* message */
+                                         0xfe, 0xfd,     /* version */
+                                         'r',  'r',  'r',  'r',  'r',  'r',  'r', 'r', 'r',
+                                         'r',  'r',  'r',  'r',  'r',  'r',  'r', 'r', 'r',
+                                         'r',  'r',  'r',  'r',  'r',  'r',  'r', 'r', 'r',
+                                         'r',  'r',  'r',  'r',  'r',  0,    /* session id */
+                                         3,    'c',  'c',  'c',              /* cookie */
+                                         0,    4,    0xc0, 0x2b, 0xc0, 0xae, /* suites */
+                                         1,    0,                            /* compression */
+                                         0,    4,    'e',  'e',  'e',  'e',  0};
 
 static void what_is_in_it(void **state) {
     (void)state;
@@ -63,8 +65,8 @@ static void what_no_handshake_begins_with(void **state) {
         size_t at;
         unsigned char value;
     } rows[] = {
-        {1, 3},   {12, 67},  {12, 65}, {12, 11}, {12, 0}, {15, 1}, {16, 53}, {16, 55}, {21, 1},
-        {24, 53}, {24, 55},  {25, 3},  {59, 33}, {60, 255}, {64, 1}, {65, 255}, {70, 9},
+        {1, 3},   {12, 67}, {12, 65}, {12, 11}, {12, 0},   {15, 1}, {16, 53},  {16, 55}, {21, 1},
+        {24, 53}, {24, 55}, {25, 3},  {59, 33}, {60, 255}, {64, 1}, {65, 255}, {70, 9},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         memcpy(other, datagram, LEN);
@@ -83,8 +85,8 @@ static void z03_answer_is_smaller_than_the_question(void **state) {
     memset(cookie, 'k', sizeof(cookie));
     assert_int_equal(hello_read(datagram, LEN, &hello), HELLO_WHOLE);
     hello_verify(&hello, cookie, out);
-    static const unsigned char head[] = {22, 0xfe, 0xff, 0, 0, 0,  0, 0, 0, 1, 2, 0,    35,  3,
-                                         0,  0,    23,   0, 0, 0,  0, 0, 0, 0, 23, 0xfe, 0xff, 20};
+    static const unsigned char head[] = {22, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 1, 2,  0,    35,   3,
+                                         0,  0,    23,   0, 0, 0, 0, 0, 0, 0, 23, 0xfe, 0xff, 20};
     assert_memory_equal(out, head, sizeof(head));
     assert_memory_equal(out + sizeof(head), cookie, sizeof(cookie));
     assert_int_equal(sizeof(out), sizeof(head) + sizeof(cookie));
