@@ -44,7 +44,8 @@ struct attempt {
     EVP_PKEY *issued_key;
     X509 *issued;
     STACK_OF(X509) * chain; /* what stands between issued and its anchor */
-    bool found;             /* the three were issued in an earlier attempt, and are not in force */
+    int64_t issued_at;      /* when these three came, by our clock */
+    bool found;             /* in an earlier attempt, and they are not in force */
     int64_t retry_after;
 };
 

@@ -49,10 +49,15 @@ int attempt_enroll(struct attempt *a, char **detail, struct estc_error *err) {
     return *detail ? 0 : out_of_memory(err);
 }
 
+/* One that begins later waits as the candidate: see attempt_prove.c. */
+static int verify_issued(const struct attempt *a, STACK_OF(X509) * *chain, struct estc_error *err) {
+    return estc_trust_verify(a->anchors, a->issued, a->intermediates, ESTC_PURPOSE_ANY,
+                             estc_at_least(timebase_now()), chain, err);
+}
+
 /* The CA may have got a new key between /crts and the enrolment: one look at /crts more decides. */
 static int check_chain(struct attempt *a, STACK_OF(X509) * *chain, struct estc_error *err) {
-    int rc = estc_trust_verify(a->anchors, a->issued, a->intermediates, ESTC_PURPOSE_ANY,
-                               timebase_for_dates(), chain, err);
+    int rc = verify_issued(a, chain, err);
     if (rc != ESTC_E_UNTRUSTED)
         return rc;
     _cleanup(sk_x509_freep) STACK_OF(X509) *received = NULL;
@@ -60,8 +65,7 @@ static int check_chain(struct attempt *a, STACK_OF(X509) * *chain, struct estc_e
     if (estc_client_cacerts(a->client, &a->wait, &received, &why) ||
         attempt_take_trust(a, received, &why))
         return rc;
-    return estc_trust_verify(a->anchors, a->issued, a->intermediates, ESTC_PURPOSE_ANY,
-                             timebase_for_dates(), chain, err);
+    return verify_issued(a, chain, err);
 }
 
 /* A server that does not know ChangeSubjectName issues for the names that stand in the request. */
@@ -81,7 +85,7 @@ static int stage(struct attempt *a, struct estc_error *err) {
         .cacerts = estc_trust_anchors(a->anchors),
         .request_digest = a->pending.request_digest,
         .rest_digest = a->identity->rest_digest,
-        .now = timebase_now(),
+        .now = a->issued_at,
     };
     return store_stage(a->store, &issued, err);
 }
@@ -110,5 +114,6 @@ int attempt_check(struct attempt *a, char **detail, struct estc_error *err) {
     if (!EVP_PKEY_up_ref(key))
         return out_of_memory(err);
     a->issued_key = key;
+    a->issued_at = timebase_now();
     return stage(a, err);
 }

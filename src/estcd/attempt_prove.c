@@ -2,7 +2,9 @@
 /*
  * The last part: a certificate that is issued and on disk, the candidate, is tried where it will be
  * needed, in a handshake with the server that issued it, and then put in force by one rename. What
- * works stays in force until the candidate has worked, too, or until it works no longer itself.
+ * works stays in force until the candidate has worked, too, or until it works no longer itself. One
+ * that begins in the future waits, so that a clock which is hours behind does not make the CA issue
+ * another with each try.
  */
 #include "attempt_prove.h"
 
@@ -16,7 +18,10 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "common/journal.h"
+#include "schedule.h"
 #include "timebase.h"
+
+#define DAY INT64_C(86400)
 
 static int out_of_memory(struct estc_error *err) {
     return estc_error_set(err, -ENOMEM, "out of memory");
@@ -32,12 +37,14 @@ int attempt_find_candidate(struct attempt *a, struct estc_error *err) {
     if (rc)
         return rc == -ENOENT ? 0 : rc;
     /* One that does not fit stays until another takes its place: it harms nobody. */
-    if (candidate.facts.not_after <= timebase_now() ||
+    int64_t now = timebase_now();
+    if (candidate.facts.not_after <= now || candidate.facts.not_before > now + DAY ||
         strcmp(candidate.facts.request_digest, a->identity->request_digest) != 0)
         return 0;
     a->issued_key = TAKE(candidate.key);
     a->issued = TAKE(candidate.cert);
     a->chain = TAKE(candidate.chain);
+    a->issued_at = candidate.facts.issued_at;
     a->found = true;
     store_finish_pending(a->store);
     return 0;
@@ -73,11 +80,38 @@ static int handshake(struct attempt *a, struct estc_error *err) {
     return rc ? rc : transport->ops->connect(transport, &a->wait, err);
 }
 
-/* Whether something in force would be missed. */
-static bool works(const struct attempt *a) {
+/* --- the dates --- */
+
+bool prove_has_begun(const struct prove_dates *d) {
+    int64_t theirs;
+    if (d->begins <= d->now)
+        return true;
+    return d->have_current && !__builtin_add_overflow(d->begins, d->now - d->came, &theirs) &&
+           theirs >= schedule_latest(d->not_before, d->not_after);
+}
+
+/* Whether something in force would be missed, and whether the new one may take its place yet. */
+static int compare(const struct attempt *a, bool *works, struct estc_error *err) {
     _cleanup(facts_clear) struct facts facts = {0};
-    return store_load_facts(a->task->config->state_directory, a->identity->id, &facts, NULL) == 0 &&
-           facts.not_after > timebase_now();
+    _cleanup(estc_cert_facts_clear) struct estc_cert_facts issued = {0};
+    int rc = estc_cert_facts_get(a->issued, &issued, err);
+    if (rc)
+        return rc;
+    struct prove_dates dates = {
+        .begins = issued.not_before, .came = a->issued_at, .now = timebase_now()};
+    dates.have_current =
+        store_load_facts(a->task->config->state_directory, a->identity->id, &facts, NULL) == 0;
+    dates.not_before = facts.not_before;
+    dates.not_after = facts.not_after;
+    *works = dates.have_current && facts.not_after > dates.now;
+    /* Below the floor the system clock is known to be wrong, and not the CA's. */
+    if (!timebase_trusted() || prove_has_begun(&dates))
+        return 0;
+    char begins[CLOCK_TEXT_MAX], now[CLOCK_TEXT_MAX];
+    return estc_error_set(err, ESTC_E_UNTRUSTED,
+                          "the issued certificate is not valid before %s (now: %s): this machine's "
+                          "clock may be wrong, or the CA's; it is kept until it has begun",
+                          clock_text(issued.not_before, begins), clock_text(dates.now, now));
 }
 
 int attempt_prove(struct attempt *a, char **detail, struct estc_error *err) {
@@ -86,8 +120,12 @@ int attempt_prove(struct attempt *a, char **detail, struct estc_error *err) {
     /* The old connection has nothing more to say, and one is enough for the server. */
     a->client = estc_client_free(a->client);
     a->transport = estc_transport_free(a->transport);
+    bool works;
+    int rc = compare(a, &works, err);
+    if (rc)
+        return rc;
     int proof = prove == CONFIG_PROVE_NEVER ? 0 : handshake(a, &why);
-    if (!prove_accepts(prove, works(a), proof))
+    if (!prove_accepts(prove, works, proof))
         return estc_error_set(err, proof,
                               "the new certificate is kept, but not put in force before it has "
                               "been tried in a handshake: %s",

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Clocks that are wrong, or are set while one looks. The wall clocks of daemon and registrar are
 moved by a preload; the machine's own is not touched."""
+import calendar
 import contextlib
 import json
 import os
@@ -12,7 +13,8 @@ import time
 
 import harness
 
-DAY = 86400
+HOUR = 3600
+DAY = 24 * HOUR
 YEAR = 365 * DAY
 
 
@@ -145,6 +147,37 @@ class Behind(ClockCase):
         self.assertIn("clock may be wrong", error)
 
 
+class HoursBehind(ClockCase):
+    """Later than anything that bears witness, so it may be right, and the CA's may be wrong."""
+
+    def renewed(self, lifetime, ahead):
+        """A site where a renewal came from a CA whose clock is ahead; (site, old serial, what estc
+        said)."""
+        site = self.world(arguments=("--lifetime", lifetime))
+        self.start(site)
+        before = site.wait_state("gw", "valid")["certificate"]["serial"]
+        site.registrar_clock.move(ahead)
+        return site, before, site.estc("renew", "gw", "--force")
+
+    def test_what_begins_later_is_kept_and_asked_for_once(self):
+        site, before, done = self.renewed("90d", 6 * HOUR)
+        self.assertEqual(done.status, harness.FAILED, done)
+        self.assertIn("kept until it has begun", site.show("gw")["last_error"])
+        for _ in range(2):
+            self.assertEqual(site.estc("retry", "gw").status, harness.FAILED)
+        self.assertEqual(site.show("gw")["certificate"]["serial"], before)
+        site.daemon_clock.set(6 * HOUR)
+        self.assertTrue(site.wait_serial("gw", before))
+        site.wait_state("gw", "valid")
+        self.assertEqual(self.issued(site), 2)
+        site.assert_consistent("gw")
+
+    def test_the_one_in_force_is_not_kept_past_its_end_by_the_clock_of_the_ca(self):
+        site, before, done = self.renewed("8h", 7 * HOUR + 45 * 60)
+        self.assertEqual(done.status, harness.DONE, done)
+        self.assertNotEqual(site.show("gw")["certificate"]["serial"], before)
+
+
 class Ahead(ClockCase):
     def test_years_ahead_leave_no_trace(self):
         site = self.world()
@@ -194,7 +227,7 @@ class Far(ClockCase):
     """Beyond what 32 bits and two digits of a year hold."""
 
     def case(self, year):
-        ahead = int(time.mktime((year, 1, 19, 3, 14, 0, 0, 0, 0)) - time.time())
+        ahead = int(calendar.timegm((year, 1, 19, 3, 14, 0)) - time.time())
         site = self.world(registrar=ahead, daemon=ahead, arguments=("--lifetime", "12s"))
         self.start(site)
         first = site.wait_state("gw", "valid")["certificate"]
