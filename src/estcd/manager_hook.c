@@ -86,7 +86,7 @@ static void told(struct member *member, enum alert_level level) {
 
 static void not_told(struct member *member, const char *why) {
     const char *id = member->identity.config->id;
-    int64_t wait = schedule_backoff(++member->untold, 0);
+    int64_t wait = schedule_backoff(++member->untold, false, 0);
     member->tell_at = clock_boot_ms() + wait * MSEC;
     _cleanup(freep) char *f_failures = text_format("ESTC_FAILURES=%u", member->untold);
     _cleanup(freep) char *f_level = text_format("ESTC_ALERT=%s", alert_level_names[member->alert]);

@@ -21,6 +21,7 @@
 #define WEEK (7 * DAY)
 
 #define BACKOFF_FIRST 30
+#define BACKOFF_FIRST_REJECTED (5 * MINUTE) /* a decision, not an accident */
 #define BACKOFF_LEAST 5
 #define BACKOFF_MOST_ALIVE DAY
 #define BACKOFF_MOST_DEAD HOUR
@@ -92,11 +93,11 @@ static int64_t jitter(const struct schedule_input *in, int64_t span, unsigned sa
     return span > 1 ? (int64_t)(hash(in->seed, in->id, salt) % (uint64_t)span) : 0;
 }
 
-int64_t schedule_backoff(unsigned failures, int64_t remaining) {
+int64_t schedule_backoff(unsigned failures, bool rejected, int64_t remaining) {
     if (failures == 0)
         return 0;
     unsigned doublings = failures - 1 < BACKOFF_DOUBLINGS ? failures - 1 : BACKOFF_DOUBLINGS;
-    int64_t wait = (int64_t)BACKOFF_FIRST << doublings;
+    int64_t wait = (int64_t)(rejected ? BACKOFF_FIRST_REJECTED : BACKOFF_FIRST) << doublings;
     if (remaining <= 0)
         return least(wait, BACKOFF_MOST_DEAD);
     return most(BACKOFF_LEAST, least(least(wait, BACKOFF_MOST_ALIVE), remaining / 10));
@@ -240,12 +241,14 @@ static int64_t nudged(const struct schedule_input *in, int64_t due) {
 
 /*
  * After a failure: not before the back-off is over. The wait depends on the life that was left at
- * the last attempt, not on now, so that the plan stands still while one looks at it. Never makes
- * anything due earlier: a renewal that was tried before its time falls back to its time.
+ * the last attempt, not on now, so that the plan stands still while one looks at it. What somebody
+ * has asked for before its time is tried again like anything else.
  */
 static void plan_retry(const struct schedule_input *in, struct schedule_plan *out) {
     int64_t remaining = in->have_certificate ? subtract(in->not_after, in->last_attempt) : 0;
-    int64_t wait = schedule_backoff(in->failures, remaining);
+    /* While the clock is wrong there is another way to be tried at once: plan_unsure_retry(). */
+    bool rejected = in->last_result == ESTC_E_REJECTED && in->unsure_since == 0;
+    int64_t wait = schedule_backoff(in->failures, rejected, remaining);
     wait += jitter(in, wait / 5 + 1, in->failures);
     if (in->last_result == ESTC_E_CREDENTIAL) {
         out->action = SCHEDULE_REPAIR;
@@ -253,7 +256,7 @@ static void plan_retry(const struct schedule_input *in, struct schedule_plan *ou
     }
     int64_t over = add(in->last_attempt, wait);
     int64_t due = out->action == SCHEDULE_REPAIR ? over : nudged(in, over);
-    if (due < out->due && out->action != SCHEDULE_REPAIR)
+    if (due < out->due && out->action != SCHEDULE_REPAIR && out->action != SCHEDULE_RENEW)
         return;
     out->due = due;
     out->jitter = 0;

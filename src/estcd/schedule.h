@@ -62,13 +62,14 @@ struct schedule_plan {
  * issued beyond that point the life that was left counts instead. Where the trust anchors end
  * before the certificate, their end counts for the certificate's, until its last hour: a renewal
  * brings new ones (RFC 7030 section 4.1.2). What somebody has rolled back to is renewed at that
- * latest point only, whatever it was issued for. After a failure: the wait doubles from 30 s, is
- * never more than a tenth of the remaining life (and never under 5 s), at most a day while the
- * certificate lives, at most an hour without one; it never ends. While a file is unfit: from a
- * minute to an hour. A CA that wants to be asked again is asked when its Max-Age is over, but not
- * later than a week after the last time, and not before a hundredth of the time that it has been
- * considering it for has passed, 5 seconds at the least and an hour at the most: whatever Max-Age
- * it sends, a month sees some 1400 polls. An expired certificate means SCHEDULE_ENROLL.
+ * latest point only, whatever it was issued for. After a failure: the wait doubles from 30 s, of
+ * what the CA rejects from 5 min, is never more than a tenth of the remaining life (and never under
+ * 5 s), at most a day while the certificate lives, at most an hour without one; it never ends.
+ * While a file is unfit: from a minute to an hour. A CA that wants to be asked again is asked when
+ * its Max-Age is over, but not later than a week after the last time, and not before a hundredth of
+ * the time that it has been considering it for has passed, 5 seconds at the least and an hour at
+ * the most: whatever Max-Age it sends, a month sees some 1400 polls. An expired certificate means
+ * SCHEDULE_ENROLL.
  *
  * Where the clock is not good, a certificate from before the daemon began may be older than it
  * seems: it is renewed after a twentieth of its life and a day at the most, and when the server
@@ -89,8 +90,8 @@ int64_t schedule_latest(int64_t not_before, int64_t not_after);
 int64_t schedule_renewed_by(int64_t not_before, int64_t not_after, int64_t renew_at);
 
 /* The wait after so many failures with `remaining` seconds of life left (0: none), before jitter.
- */
-int64_t schedule_backoff(unsigned failures, int64_t remaining);
+ * `rejected`: the last was a decision of the CA. */
+int64_t schedule_backoff(unsigned failures, bool rejected, int64_t remaining);
 
 /* How long one attempt may take, that otherwise may take `timeout`: a quarter of the life that is
  * left (0: none), so that one which hangs leaves time for others, and 4 s at the least. */
