@@ -52,10 +52,10 @@ class Kill(harness.ClassSite, harness.TestCase):
         site.wait_state(name, "valid")
         site.assert_consistent(name)
         self.assertEqual(self.rows(f"gateway-1-{name}"), 1, "one row in the ledger")
+        self.assertEqual(site.daemon.stop(), 0)   # which may be writing something
         folder = site.state / "identities" / name
         leftovers = [p for p in folder.rglob("*") if p.name.startswith(".estc-tmp-")]
         self.assertEqual(leftovers, [])
-        self.assertEqual(site.daemon.stop(), 0)
 
     def test_a_request_that_outlived_its_success(self):
         """Killed between putting the certificate in force and dropping the request: who enrolls anew

@@ -53,8 +53,8 @@ static void without_a_clock_a_certificate_may_be_older_than_it_seems(void **stat
          {ALIVE(30 * HOUR, 40 * HOUR), .failures = 1, .last_attempt = NOW,
           .last_result = ESTC_E_REJECTED},
          SCHEDULE_RENEW,
-         30,
-         36,
+         300,
+         360,
          NULL},
     };
     CHECK_ROWS(rows);
