@@ -4,11 +4,13 @@
  * connection, whichever is first; who keeps a reference to a dead one can do no harm. Never writes
  * to the socket itself.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "ctl/internal.h"
 #include "ctl/json.h"
 
@@ -94,6 +96,49 @@ static void call_send(struct ctl_call *call, json_t *message, json_t *params, bo
 void ctl_call_reply(struct ctl_call *call, json_t *params, bool continues) {
     bool goes_on = continues && call->more;
     call_send(call, goes_on ? json_pack("{s:b}", "continues", 1) : json_object(), params, !goes_on);
+}
+
+static int add_dumped(const char *data, size_t len, void *arg) {
+    return estc_buf_append(arg, data, len);
+}
+
+/* Taken: what was dumped is not needed any more. */
+static int add_json(struct estc_buf *out, json_t *json) {
+    _cleanup(json_freep) json_t *owned = json;
+    return owned ? json_dump_callback(owned, add_dumped, out, JSON_COMPACT) : -ENOMEM;
+}
+
+/* {"parameters":{...,"NAME":[...]}} */
+static int put_list(struct estc_buf *out, json_t *params, const char *name, size_t n,
+                    ctl_member_fn member, void *arg) {
+    bool alone = json_object_size(params) == 0;
+    int rc = estc_buf_append(out, "{\"parameters\":", 14);
+    if (!rc)
+        rc = add_json(out, params);
+    _cleanup(freep) char *key = text_format("%s\"%s\":[", alone ? "" : ",", name);
+    if (!rc && key)
+        out->len--; /* the bracket that closes them */
+    rc = rc || !key ? -ENOMEM : estc_buf_append(out, key, strlen(key));
+    for (size_t i = 0; !rc && i < n; i++) {
+        if (i > 0)
+            rc = estc_buf_append(out, ",", 1);
+        if (!rc)
+            rc = add_json(out, member(i, arg));
+    }
+    return rc ? rc : estc_buf_append(out, "]}}", 4); /* with the NUL */
+}
+
+void ctl_call_reply_list(struct ctl_call *call, json_t *params, const char *name, size_t n,
+                         ctl_member_fn member, void *arg) {
+    struct ctl_conn *conn = call->conn;
+    _cleanup(estc_buf_clear) struct estc_buf text = {0};
+    if (!conn) {
+        json_decref(params);
+        return;
+    }
+    int rc = put_list(&text, params, name, n, member, arg);
+    call_detach(call);
+    conn_queue_text(conn, rc ? NULL : text.data, rc ? 0 : text.len);
 }
 
 void ctl_call_error(struct ctl_call *call, const char *name, json_t *params) {

@@ -24,7 +24,7 @@
 
 #define REPLY_MAX (16 * 1024 * 1024) /* bytes of one reply: a list of thousands of identities */
 #define SEND_SECONDS 10              /* connecting and sending to a daemon that does not read */
-#define READ_SIZE 4096
+#define READ_SIZE 65536
 
 struct ctl_client {
     int fd;

@@ -95,16 +95,19 @@ void conn_close_after_write(struct ctl_conn *conn) {
         conn->state = CONN_CLOSING;
 }
 
-void conn_queue(struct ctl_conn *conn, json_t *message) {
+void conn_queue_text(struct ctl_conn *conn, const void *text, size_t len) {
     if (conn->state == CONN_FAILED)
         return;
-    _cleanup(freep) char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
-    size_t len = text ? strlen(text) + 1 : 0; /* with the NUL that ends it */
     /* One answer alone may be as large as it is; a pile of them not. */
     bool behind = unsent(conn) > 0 && unsent(conn) + len > CTL_BACKLOG_MAX;
     if (!text || behind || estc_buf_append(&conn->out, text, len) < 0)
         conn_fail(conn);
     conn_wake(conn);
+}
+
+void conn_queue(struct ctl_conn *conn, json_t *message) {
+    _cleanup(freep) char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
+    conn_queue_text(conn, text, text ? strlen(text) + 1 : 0);
 }
 
 /* Takes in what fits. 0, or negative when the socket is broken. */

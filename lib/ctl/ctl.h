@@ -118,6 +118,12 @@ void ctl_call_on_dead(struct ctl_call *call, void (*on_dead)(struct ctl_call *, 
 /* A reply; params is taken (NULL: {}). continues only where ctl_call_wants_more(). On a dead call
  * both do nothing but free params. They queue only: ctl_conn_process() writes. */
 void ctl_call_reply(struct ctl_call *call, json_t *params, bool continues);
+/* The last reply: params (an object, taken) and in it a list of so many members. These are made one
+ * by one (taken; NULL: out of memory) and not kept, so that a long list costs its text and nothing
+ * else. */
+typedef json_t *(*ctl_member_fn)(size_t i, void *arg);
+void ctl_call_reply_list(struct ctl_call *call, json_t *params, const char *name, size_t n,
+                         ctl_member_fn member, void *arg);
 /* The last reply. name is one of the interface's errors, without prefix, or a full name with dots
  * in it; params is taken (NULL: {}). */
 void ctl_call_error(struct ctl_call *call, const char *name, json_t *params);

@@ -43,6 +43,8 @@ extern const struct ctl_interface ctl_builtin_interface;
 
 /* Queues one message; NULL (there was no memory for it) or a peer too far behind ends all. */
 void conn_queue(struct ctl_conn *conn, json_t *message);
+/* The same for a message that is text already, with the NUL that ends it. */
+void conn_queue_text(struct ctl_conn *conn, const void *text, size_t len);
 /* Nothing more is read; over when what is queued has been sent. */
 void conn_close_after_write(struct ctl_conn *conn);
 

@@ -15,8 +15,11 @@
 #include "say.h"
 
 void print_json(json_t *json) {
-    json_dumpf(json, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
-    putchar('\n');
+    _cleanup(freep) char *text = json_dumps(json, JSON_COMPACT | JSON_ENSURE_ASCII);
+    if (text)
+        puts(text);
+    else
+        say_out_of_memory();
 }
 
 void print_ascii(const char *text) {

@@ -99,7 +99,11 @@ static size_t fit(const char *text, size_t columns, size_t *used) {
 }
 
 size_t print_width(const char *text) {
-    size_t used;
+    size_t used = 0;
+    while (text[used] >= ' ' && text[used] <= '~') /* most texts are nothing else, and lists long */
+        used++;
+    if (!text[used])
+        return used;
     fit(text, SIZE_MAX, &used);
     return used;
 }
@@ -110,8 +114,9 @@ static void put_cell(FILE *out, const struct cell *cell, size_t bytes, bool colo
         [TINT_BAD] = "\033[31m", [TINT_HEADING] = "\033[4m",
     };
     bool tinted = colour && cell->tint != TINT_NONE && *cell->text;
-    fprintf(out, "%s%.*s%s", tinted ? codes[cell->tint] : "", (int)bytes, cell->text,
-            tinted ? "\033[0m" : "");
+    fputs(tinted ? codes[cell->tint] : "", out);
+    fwrite(cell->text, 1, bytes, out);
+    fputs(tinted ? "\033[0m" : "", out);
 }
 
 /* The last cell: never padded, cut at the terminal's edge. */

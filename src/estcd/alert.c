@@ -72,13 +72,12 @@ void alert_decide(const struct identity *identity, int64_t now, struct alert *ou
     if (!identity->have_facts || out->level == ALERT_CRITICAL)
         return;
     int64_t end = identity->facts.not_after, late = late_since(identity);
-    clock_text(end, when);
     if (end <= now) {
-        raise(out, ALERT_CRITICAL, "the certificate has expired at %s", when);
+        raise(out, ALERT_CRITICAL, "the certificate has expired at %s", clock_text(end, when));
         return;
     }
     out->next = late > now ? late : end;
     if (late <= now && out->level == ALERT_NONE)
         raise(out, ALERT_WARNING, "most of its life has passed without a renewal: it ends at %s",
-              when);
+              clock_text(end, when));
 }

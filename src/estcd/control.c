@@ -32,17 +32,17 @@ struct member *control_member(struct control *control, struct ctl_call *call,
     return member;
 }
 
+static json_t *entry_at(size_t i, void *arg) {
+    const struct control *control = arg;
+    return control_entry(manager_at(control->manager, i));
+}
+
 static void handle_list(struct ctl_call *call, json_t *params, void *arg) {
     (void)params;
     const struct control *control = arg;
-    json_t *list = json_array();
-    for (size_t i = 0; i < manager_count(control->manager); i++)
-        json_array_append_new(list,
-                              control_identity(control->manager, manager_at(control->manager, i)));
     char now[CLOCK_TEXT_MAX];
-    ctl_call_reply(
-        call, json_pack("{s:o, s:s}", "identities", list, "now", clock_text(timebase_now(), now)),
-        false);
+    ctl_call_reply_list(call, json_pack("{s:s}", "now", clock_text(timebase_now(), now)),
+                        "identities", manager_count(control->manager), entry_at, arg);
 }
 
 static void handle_show(struct ctl_call *call, json_t *params, void *arg) {
@@ -152,7 +152,7 @@ static const struct ctl_field deployed_fields[] = {{"id", CTL_STRING},
                                                    {"text", CTL_STRING, .optional = true},
                                                    {NULL}};
 static const struct ctl_field list_out[] = {
-    {"identities", CTL_OBJECTS, .type_name = "Identity"}, {"now", CTL_STRING}, {NULL}};
+    {"identities", CTL_OBJECTS, .type_name = "Entry"}, {"now", CTL_STRING}, {NULL}};
 static const struct ctl_field show_out[] = {
     {"identity", CTL_OBJECT, .type_name = "Identity"}, {"now", CTL_STRING}, {NULL}};
 static const struct ctl_field pause_out[] = {

@@ -86,6 +86,31 @@ static const struct ctl_field identity_fields[] = {
     {NULL},
 };
 
+/* Of the certificate in force, what a list of all can afford. */
+static const struct ctl_field validity_fields[] = {
+    {"serial", CTL_STRING},
+    {"not_after", CTL_STRING},
+    {NULL},
+};
+
+/* An identity in a list: the members have the names and meanings that they have in Identity, and
+ * are so few because there may be thousands of them. */
+static const struct ctl_field entry_fields[] = {
+    {"id", CTL_STRING},
+    {"state", CTL_STRING},
+    {"origin", CTL_STRING},
+    {"alert", CTL_STRING, .optional = true},
+    {"certificate", CTL_OBJECT, .optional = true, .type_name = "Validity"},
+    {"deploy", CTL_OBJECT, .optional = true, .type_name = "Deploy"}, /* while it fails */
+    {"next_action", CTL_STRING},
+    {"next_due", CTL_STRING},
+    {"last_result", CTL_STRING},
+    {"last_error", CTL_STRING, .optional = true},
+    {"failures", CTL_INT},
+    {"exit_code", CTL_INT},
+    {NULL},
+};
+
 static const struct ctl_field event_fields[] = {
     {"time", CTL_STRING},
     {"kind", CTL_STRING},
@@ -123,11 +148,12 @@ static const struct ctl_field count_fields[] = {
 };
 
 const struct ctl_named_type control_types[] = {
-    {"Clock", clock_fields},   {"Count", count_fields},
-    {"Result", result_fields}, {"Certificate", certificate_fields},
-    {"Anchor", anchor_fields}, {"Trust", trust_fields},
-    {"Deploy", deploy_fields}, {"Identity", identity_fields},
-    {"Event", event_fields},   {NULL},
+    {"Clock", clock_fields},       {"Count", count_fields},
+    {"Result", result_fields},     {"Certificate", certificate_fields},
+    {"Anchor", anchor_fields},     {"Trust", trust_fields},
+    {"Deploy", deploy_fields},     {"Identity", identity_fields},
+    {"Validity", validity_fields}, {"Entry", entry_fields},
+    {"Event", event_fields},       {NULL},
 };
 
 static json_t *texts(char *const *list) {
@@ -225,6 +251,33 @@ json_t *control_identity(const struct manager *manager, const struct member *mem
         json_object_set_new(json, "deploy", deploy(&identity->deploy)) < 0)
         return NULL;
     return TAKE(json);
+}
+
+static json_t *validity(const struct facts *facts) {
+    char after[CLOCK_TEXT_MAX];
+    return json_pack("{s:s, s:s}", "serial", facts->serial, "not_after",
+                     clock_text(facts->not_after, after));
+}
+
+json_t *control_entry(const struct member *member) {
+    const struct identity *identity = member_identity(member);
+    const struct store_attempts *attempts = &identity->attempts;
+    const struct schedule_plan *plan = member_plan(member);
+    int64_t now = timebase_now();
+    struct alert alert;
+    alert_decide(identity, now, &alert);
+    char due[CLOCK_TEXT_MAX];
+    return json_pack(
+        "{s:s, s:s, s:s, s:s*, s:o*, s:o*, s:s, s:s, s:s, s:s*, s:I, s:i}", "id",
+        identity->config->id, "state", identity_state_names[identity_state(identity, now)],
+        "origin", member_requested(member) ? "request" : "configuration", "alert",
+        alert.level == ALERT_NONE ? NULL : alert_level_names[alert.level], "certificate",
+        identity->have_facts ? validity(&identity->facts) : NULL, "deploy",
+        identity_undeployed(identity) ? deploy(&identity->deploy) : NULL, "next_action",
+        schedule_action_names[plan->action], "next_due", clock_text(plan->due, due), "last_result",
+        attempts->last_attempt != 0 ? estc_status_name(attempts->last_result) : "none",
+        "last_error", attempts->last_error, "failures", (json_int_t)attempts->failures, "exit_code",
+        identity_exit_code(identity, now));
 }
 
 json_t *control_event(const struct manager_event *event) {
