@@ -22,18 +22,45 @@
 
 /* --- what an identity inherits --- */
 
-static int inherit_text(char **own, const char *from) {
-    if (*own || !from)
-        return 0;
-    *own = strdup(from);
-    return *own ? 0 : -ENOMEM;
+/* Texts and lists are not copied but shared with "defaults", whose they stay: with thousands of
+ * identities they are the same few thousands of times. */
+static const size_t inherited[] = {
+    offsetof(struct config_identity, url),
+    offsetof(struct config_identity, label),
+    offsetof(struct config_identity, birth_certificate),
+    offsetof(struct config_identity, birth_key),
+    offsetof(struct config_identity, trust),
+    offsetof(struct config_identity, fingerprint),
+    offsetof(struct config_identity, subject),
+    offsetof(struct config_identity, subject_alt_names),
+    offsetof(struct config_identity, key_decrypt),
+    offsetof(struct config_identity, obey),
+    offsetof(struct config_identity, source),
+    offsetof(struct config_identity, interface),
+};
+#define N_INHERITED (sizeof(inherited) / sizeof(inherited[0]))
+
+static void **pointer_at(const struct config_identity *i, size_t offset) {
+    return (void **)(uintptr_t)((const char *)i + offset);
 }
 
-static int inherit_texts(char ***own, char *const *from) {
-    for (bool absent = !*own; absent && from && *from; from++)
-        if (text_list_add(own, *from))
-            return -ENOMEM;
-    return 0;
+static void share_texts(struct config_identity *i, const struct config_identity *d) {
+    bool has_trust = i->trust, has_fingerprint = i->fingerprint;
+    for (size_t n = 0; n < N_INHERITED; n++)
+        if (!*pointer_at(i, inherited[n]))
+            *pointer_at(i, inherited[n]) = *pointer_at(d, inherited[n]);
+    if (has_trust && !has_fingerprint) /* one of them is said, and the other is not meant */
+        i->fingerprint = NULL;
+    if (has_fingerprint && !has_trust)
+        i->trust = NULL;
+    i->shares = d;
+}
+
+static void give_back(struct config_identity *i) {
+    for (size_t n = 0; i->shares && n < N_INHERITED; n++)
+        if (*pointer_at(i, inherited[n]) == *pointer_at(i->shares, inherited[n]))
+            *pointer_at(i, inherited[n]) = NULL;
+    i->shares = NULL;
 }
 
 static void inherit_number(int64_t *own, int64_t from) {
@@ -42,28 +69,8 @@ static void inherit_number(int64_t *own, int64_t from) {
 }
 
 /* From "defaults", which holds what is built in where the file says nothing. */
-static int inherit(struct config_identity *i, const struct config_identity *d) {
-    bool has_trust = i->trust; /* of its own */
-    struct {
-        char **own;
-        const char *from;
-    } texts[] = {
-        {&i->url, d->url},
-        {&i->label, d->label},
-        {&i->birth_certificate, d->birth_certificate},
-        {&i->birth_key, d->birth_key},
-        {&i->trust, i->fingerprint ? NULL : d->trust},
-        {&i->subject, d->subject},
-        {&i->key_decrypt, d->key_decrypt},
-        {&i->source, d->source},
-        {&i->interface, d->interface},
-    };
-    for (size_t n = 0; n < sizeof(texts) / sizeof(texts[0]); n++)
-        if (inherit_text(texts[n].own, texts[n].from))
-            return -ENOMEM;
-    if (inherit_texts(&i->subject_alt_names, d->subject_alt_names) ||
-        inherit_texts(&i->obey, d->obey))
-        return -ENOMEM;
+static void inherit(struct config_identity *i, const struct config_identity *d) {
+    share_texts(i, d);
     inherit_number(&i->renew_at, d->renew_at);
     inherit_number(&i->alert_at, d->alert_at);
     inherit_number(&i->attempt_timeout, d->attempt_timeout);
@@ -73,8 +80,6 @@ static int inherit(struct config_identity *i, const struct config_identity *d) {
     inherit_number(&i->mtu, d->mtu);
     inherit_number(&i->dtls_timeout, d->dtls_timeout);
     inherit_number(&i->ack_timeout, d->ack_timeout);
-    if (!has_trust && inherit_text(&i->fingerprint, d->fingerprint))
-        return -ENOMEM;
     if (i->allow_rsa_server == CONF_UNSAID)
         i->allow_rsa_server = d->allow_rsa_server;
     if (i->rekey == CONF_UNSAID)
@@ -89,7 +94,6 @@ static int inherit(struct config_identity *i, const struct config_identity *d) {
         i->implicit_trust = d->implicit_trust;
     if (i->key_origin == 0)
         i->key_origin = d->key_origin;
-    return 0;
 }
 
 /* --- what an identity is judged by --- */
@@ -184,20 +188,19 @@ static void judge(struct config_identity *i, struct conf_errors *errors) {
     config_deploy_judge(&i->deploy, id, &i->origin, errors);
 }
 
-int config_identity_complete(struct config_identity *i, const struct config_identity *defaults,
-                             struct conf_errors *errors) {
-    if (inherit(i, defaults))
-        return -ENOMEM;
+void config_identity_complete(struct config_identity *i, const struct config_identity *defaults,
+                              struct conf_errors *errors) {
+    inherit(i, defaults);
     judge(i, errors);
     i->key_type--; /* from "said, and which" to enum estc_key_type */
     i->pop--;      /* the same, to enum config_pop */
     i->prove--;
     i->implicit_trust--;
     i->key_origin--;
-    return 0;
 }
 
 void config_identity_clear(struct config_identity *i) {
+    give_back(i);
     estc_url_clear(&i->url_parts);
     free(i->request_digest);
     free(i->rest_digest);
@@ -240,18 +243,14 @@ static void judge_on_alert(const struct config *config, const char *path,
                    config->on_alert[0]);
 }
 
-static int complete(struct config *config, const char *path, struct conf_errors *errors) {
+static void complete(struct config *config, const char *path, struct conf_errors *errors) {
     struct conf_list *list = &config->identities;
     judge_on_alert(config, path, errors);
     if (list->n > 0)
         qsort(list->items, list->n, sizeof(struct config_identity), compare_identities);
     judge_ids(config, errors);
-    for (size_t n = 0; n < list->n; n++) {
-        int rc = config_identity_complete(item(config, n), &config->defaults, errors);
-        if (rc)
-            return rc;
-    }
-    return 0;
+    for (size_t n = 0; n < list->n; n++)
+        config_identity_complete(item(config, n), &config->defaults, errors);
 }
 
 struct config *config_free(struct config *config) {
@@ -287,10 +286,10 @@ int config_load_by(const char *path, config_names_fn names, struct config **out,
     int rc = conf_read_file(path, config_keys, config, errors);
     if (!rc)
         rc = conf_read_dir(dir, config_keys, config, errors);
-    if (!rc)
-        rc = complete(config, path, errors);
-    if (!rc)
-        rc = complete_names(config, names, errors);
+    if (rc)
+        return rc;
+    complete(config, path, errors);
+    rc = complete_names(config, names, errors);
     if (rc)
         return rc;
     if (conf_errors_any(errors))

@@ -51,32 +51,33 @@ struct config_identity {
                                   1 to 64 bytes */
     char *url;                 /* as written; url_parts is its parsed form */
     struct estc_url url_parts;
-    char *label;                         /* NULL: none */
-    char *birth_certificate, *birth_key; /* PEM paths */
-    char *trust;                         /* PEM path; or NULL, and the next one: */
-    char *fingerprint;                   /* of the CA's root, "SHA256:..." */
-    int implicit_trust;                  /* enum config_implicit */
-    char *subject;                       /* RFC 4514; NULL: empty */
-    char **subject_alt_names;            /* NULL-ended, or NULL */
-    int key_type;                        /* enum estc_key_type */
-    int key_origin;                      /* enum config_origin */
-    char *key_decrypt;                   /* path: what a server's key is sealed with, or NULL */
-    char **obey;                         /* kinds of a server's wishes, NULL-ended; or NULL */
-    unsigned obey_kinds;                 /* the same as WISHES_BIT()s */
-    int rekey;                           /* enum conf_bool: a renewal brings a new key */
-    int64_t renew_at;                    /* per mille of the issued lifetime, 100..950 */
-    int64_t alert_at;                    /* per mille of its life, 500..1000 */
-    int64_t attempt_timeout;             /* seconds one attempt may take */
-    int64_t pending_timeout;             /* seconds a CA may take to decide */
-    int pop;                             /* enum config_pop */
-    int prove;                           /* enum config_prove */
-    int64_t block_size;                  /* 16..1024 */
-    int64_t max_body;                    /* bytes */
-    int64_t mtu;                         /* bytes, 256..9000 */
-    int64_t dtls_timeout, ack_timeout;   /* seconds, 1..60 and 2..60 */
-    char *source, *interface;            /* of the datagrams to the server; NULL: any */
-    int allow_rsa_server;                /* enum conf_bool */
-    struct config_deploy deploy;         /* an identity's own, never from defaults */
+    char *label;                          /* NULL: none */
+    char *birth_certificate, *birth_key;  /* PEM paths */
+    char *trust;                          /* PEM path; or NULL, and the next one: */
+    char *fingerprint;                    /* of the CA's root, "SHA256:..." */
+    int implicit_trust;                   /* enum config_implicit */
+    char *subject;                        /* RFC 4514; NULL: empty */
+    char **subject_alt_names;             /* NULL-ended, or NULL */
+    int key_type;                         /* enum estc_key_type */
+    int key_origin;                       /* enum config_origin */
+    char *key_decrypt;                    /* path: what a server's key is sealed with, or NULL */
+    char **obey;                          /* kinds of a server's wishes, NULL-ended; or NULL */
+    unsigned obey_kinds;                  /* the same as WISHES_BIT()s */
+    int rekey;                            /* enum conf_bool: a renewal brings a new key */
+    int64_t renew_at;                     /* per mille of the issued lifetime, 100..950 */
+    int64_t alert_at;                     /* per mille of its life, 500..1000 */
+    int64_t attempt_timeout;              /* seconds one attempt may take */
+    int64_t pending_timeout;              /* seconds a CA may take to decide */
+    int pop;                              /* enum config_pop */
+    int prove;                            /* enum config_prove */
+    int64_t block_size;                   /* 16..1024 */
+    int64_t max_body;                     /* bytes */
+    int64_t mtu;                          /* bytes, 256..9000 */
+    int64_t dtls_timeout, ack_timeout;    /* seconds, 1..60 and 2..60 */
+    char *source, *interface;             /* of the datagrams to the server; NULL: any */
+    int allow_rsa_server;                 /* enum conf_bool */
+    struct config_deploy deploy;          /* an identity's own, never from defaults */
+    const struct config_identity *shares; /* whose texts those are that are the same as its */
     /* SHA-256 over what is asked for (url root, label, subject, sorted SANs, key type, who makes
      * the key), and over all of it but the names. When the first differs from the current
      * certificate's, another one is due: by /sren if the second does not, else by /sen. */

@@ -33,9 +33,9 @@ int config_request_read(const char *id, const char *file, const void *text, size
     if (!identity->id || (file && !identity->origin.file))
         return -ENOMEM;
     int rc = conf_read_text(file, text, len, config_request_keys, identity, errors);
-    if (!rc)
-        rc = config_identity_complete(identity, &config->defaults, errors);
-    if (!rc)
-        *out = TAKE(identity);
-    return rc;
+    if (rc)
+        return rc;
+    config_identity_complete(identity, &config->defaults, errors);
+    *out = TAKE(identity);
+    return 0;
 }

@@ -11,8 +11,9 @@
 /* The table behind it. */
 extern const struct conf_key config_request_keys[];
 
-/* All of it but config_names(), which is the caller's to call before he looks at the errors. file:
- * where the text stands, for these; NULL: nowhere yet. 0 whatever is wrong with it, or -ENOMEM. */
+/* Shares texts with config, which has to outlive it. All of it but config_names(), which is the
+ * caller's to call before he looks at the errors. file: where the text stands, for these; NULL:
+ * nowhere yet. 0 whatever is wrong with it, or -ENOMEM. */
 int config_request_read(const char *id, const char *file, const void *text, size_t len,
                         const struct config *config, struct config_identity **out,
                         struct conf_errors *errors);

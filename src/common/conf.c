@@ -78,6 +78,14 @@ bool conf_errors_any(const struct conf_errors *errors) {
 static void read_group(const struct reading *r, const config_setting_t *group,
                        const struct conf_key *keys, void *target);
 
+/* The list's own copy of the name of the file, which is that of all elements in it; or NULL. */
+static char *file_of(struct conf_list *list, const char *file) {
+    size_t n = text_list_len(list->files);
+    if (n > 0 && strcmp(list->files[n - 1], file) == 0)
+        return list->files[n - 1];
+    return text_list_add(&list->files, file) ? NULL : list->files[n];
+}
+
 /* Appends one struct for each group of the list. */
 static char *set_list(const struct reading *r, const struct conf_key *key,
                       const config_setting_t *s, void *target) {
@@ -85,10 +93,11 @@ static char *set_list(const struct reading *r, const struct conf_key *key,
         return text_format("expected %s", conf_type_words[key->type]);
     struct conf_list *list = conf_at(target, key->offset);
     size_t more = (size_t)config_setting_length(s);
+    char *file = file_of(list, r->file);
     char *grown = reallocarray(list->items, list->n + more + 1, key->item_size);
-    if (!grown)
+    list->items = grown ? grown : list->items;
+    if (!grown || !file)
         return strdup("out of memory");
-    list->items = grown;
     for (size_t i = 0; i < more; i++) {
         config_setting_t *group = config_setting_get_elem(s, (unsigned)i);
         if (config_setting_type(group) != CONFIG_TYPE_GROUP) {
@@ -99,8 +108,7 @@ static char *set_list(const struct reading *r, const struct conf_key *key,
         void *item = grown + list->n * key->item_size;
         memset(item, 0, key->item_size);
         struct conf_origin *origin = item;
-        *origin = (struct conf_origin){.file = strdup(r->file),
-                                       .line = config_setting_source_line(group)};
+        *origin = (struct conf_origin){.file = file, .line = config_setting_source_line(group)};
         list->n++;
         if (conf_defaults(key->group, item))
             return strdup("out of memory");

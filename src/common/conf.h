@@ -36,11 +36,12 @@ enum conf_bool { CONF_UNSAID, CONF_FALSE, CONF_TRUE };
 struct conf_list {
     void *items; /* n elements of item_size bytes */
     size_t n;
+    char **files; /* NULL-ended, owned: where the elements stand */
 };
 
 /* Where something was said, for messages. */
 struct conf_origin {
-    char *file; /* owned */
+    char *file; /* of an element: belongs to its list */
     unsigned line;
 };
 

@@ -24,12 +24,10 @@ int conf_defaults(const struct conf_key *keys, void *target) {
 }
 
 static void clear_list(const struct conf_key *key, struct conf_list *list) {
-    for (size_t i = 0; i < list->n; i++) {
-        char *item = (char *)list->items + i * key->item_size;
-        conf_clear(key->group, item);
-        free(((struct conf_origin *)(void *)item)->file);
-    }
+    for (size_t i = 0; i < list->n; i++)
+        conf_clear(key->group, (char *)list->items + i * key->item_size);
     free(list->items);
+    text_list_free(list->files);
     *list = (struct conf_list){0};
 }
 

@@ -3,6 +3,7 @@
  * Times are RFC 3339 texts; what is not there is left out. */
 #include "control_json.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include <estc/key.h>
@@ -202,14 +203,15 @@ static json_t *deploy(const struct deploy_record *record) {
 static json_t *history(const struct member *member) {
     const struct identity *identity = member_identity(member);
     const struct store_attempts *attempts = &identity->attempts;
-    const struct schedule_plan *plan = member_plan(member);
+    struct schedule_plan plan;
+    member_explain(member, &plan);
     char due[CLOCK_TEXT_MAX], last[CLOCK_TEXT_MAX], since[CLOCK_TEXT_MAX], paused[CLOCK_TEXT_MAX];
     bool tried = attempts->last_attempt != 0;
     bool pending = attempts->pending_until != 0 && attempts->pending_since != 0;
     return json_pack(
         "{s:s, s:s, s:s, s:s*, s:s*, s:s*, s:s, s:s*, s:s*, s:I, s:i}", "next_action",
-        schedule_action_names[plan->action], "next_due", clock_text(plan->due, due), "next_why",
-        plan->why, "pending_since", pending ? clock_text(attempts->pending_since, since) : NULL,
+        schedule_action_names[plan.action], "next_due", clock_text(plan.due, due), "next_why",
+        plan.why, "pending_since", pending ? clock_text(attempts->pending_since, since) : NULL,
         "paused_since",
         attempts->paused_since != 0 ? clock_text(attempts->paused_since, paused) : NULL,
         "last_action", attempts->last_action, "last_result",
@@ -217,6 +219,21 @@ static json_t *history(const struct member *member) {
         attempts->last_error, "last_attempt",
         tried ? clock_text(attempts->last_attempt, last) : NULL, "failures",
         (json_int_t)attempts->failures, "exit_code", identity_exit_code(identity, timebase_now()));
+}
+
+/* What is known in full on disk alone. */
+static int add_from_store(const struct manager *manager, const struct identity *identity,
+                          json_t *json) {
+    const char *state = manager_config(manager)->state_directory, *id = identity->config->id;
+    _cleanup(facts_clear) struct facts facts = {0};
+    _cleanup(trust_facts_clear) struct trust_facts anchors = {0};
+    if (identity->have_facts && !store_load_facts(state, id, &facts, NULL) &&
+        json_object_set_new(json, "certificate", certificate(&facts)) < 0)
+        return -ENOMEM;
+    if (identity->have_trust && !store_load_trust_facts(state, id, &anchors, NULL) &&
+        json_object_set_new(json, "trust", trust(&anchors)) < 0)
+        return -ENOMEM;
+    return 0;
 }
 
 json_t *control_identity(const struct manager *manager, const struct member *member) {
@@ -242,10 +259,7 @@ json_t *control_identity(const struct manager *manager, const struct member *mem
     _cleanup(json_freep) json_t *rest = history(member);
     if (!json || !rest || json_object_update(json, rest) < 0)
         return NULL;
-    if (identity->have_facts &&
-        json_object_set_new(json, "certificate", certificate(&identity->facts)) < 0)
-        return NULL;
-    if (identity->have_trust && json_object_set_new(json, "trust", trust(&identity->trust)) < 0)
+    if (add_from_store(manager, identity, json))
         return NULL;
     if (config->deploy.digest && identity->deploy.state != DEPLOY_NONE &&
         json_object_set_new(json, "deploy", deploy(&identity->deploy)) < 0)
@@ -262,7 +276,7 @@ static json_t *validity(const struct facts *facts) {
 json_t *control_entry(const struct member *member) {
     const struct identity *identity = member_identity(member);
     const struct store_attempts *attempts = &identity->attempts;
-    const struct schedule_plan *plan = member_plan(member);
+    const struct member_plan *plan = member_plan(member);
     int64_t now = timebase_now();
     struct alert alert;
     alert_decide(identity, now, &alert);

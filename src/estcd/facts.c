@@ -61,6 +61,15 @@ static int64_t *number_at(const struct facts *facts, size_t offset) {
     return (int64_t *)(uintptr_t)((const char *)facts + offset);
 }
 
+void facts_trim(struct facts *facts) {
+    free(facts->subject);
+    free(facts->issuer);
+    free(facts->key_type);
+    facts->subject = facts->issuer = facts->key_type = NULL;
+    text_list_free(facts->sans);
+    facts->sans = NULL;
+}
+
 void facts_clear(struct facts *facts) {
     for (size_t i = 0; i < N_OF(fact_texts); i++)
         free(*text_at(facts, fact_texts[i].offset));

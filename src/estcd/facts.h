@@ -32,3 +32,5 @@ json_t *facts_to_json(const struct facts *facts); /* NULL: out of memory */
 /* ESTC_E_MALFORMED for anything unexpected. */
 int facts_from_json(const json_t *json, struct facts *out, struct estc_error *err);
 void facts_clear(struct facts *facts);
+/* Frees what only people read (subject, issuer, sans, key_type), which is on disk anyway. */
+void facts_trim(struct facts *facts);

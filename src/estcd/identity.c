@@ -23,7 +23,6 @@ const char *const identity_state_names[] = {IDENTITY_STATES(IDENTITY_LABEL)};
 
 void identity_clear(struct identity *identity) {
     facts_clear(&identity->facts);
-    trust_facts_clear(&identity->trust);
     store_attempts_clear(&identity->attempts);
     deploy_clear(&identity->deploy);
     free(identity->birth);
@@ -133,10 +132,36 @@ bool identity_needs_renewal(const struct identity *identity, int64_t now, int64_
     return plan.due <= now;
 }
 
+/* One that is not there is the configured one: see identity_configure(). */
+static bool differs(const char *digest, const char *configured) {
+    return digest && strcmp(digest, configured) != 0;
+}
+
 bool identity_wants_names_only(const struct config_identity *config, const struct facts *facts) {
     return config->key_origin != CONFIG_ORIGIN_SERVER &&
-           strcmp(facts->request_digest, config->request_digest) != 0 &&
-           strcmp(facts->rest_digest, config->rest_digest) == 0;
+           differs(facts->request_digest, config->request_digest) &&
+           !differs(facts->rest_digest, config->rest_digest);
+}
+
+void identity_configure(struct identity *identity, const struct config_identity *config) {
+    const struct config_identity *old = identity->config;
+    struct {
+        char **own;
+        const char *before, *now;
+    } digests[] = {
+        {&identity->facts.request_digest, old->request_digest, config->request_digest},
+        {&identity->facts.rest_digest, old->rest_digest, config->rest_digest},
+    };
+    for (size_t i = 0; identity->have_facts && i < sizeof(digests) / sizeof(digests[0]); i++) {
+        char **own = digests[i].own;
+        if (!*own && differs(digests[i].before, digests[i].now))
+            *own = strdup(digests[i].before); /* without memory: seen when it is next loaded */
+        if (*own && strcmp(*own, digests[i].now) == 0) {
+            free(*own);
+            *own = NULL;
+        }
+    }
+    identity->config = config;
 }
 
 void identity_plan(const struct identity *identity, const char *machine, int64_t now,
@@ -153,7 +178,7 @@ void identity_plan(const struct identity *identity, const char *machine, int64_t
         .trust_until = identity->have_trust ? identity->trust.until : 0,
         .renew_at = identity->config->renew_at,
         .request_changed = identity->have_facts &&
-                           strcmp(facts->request_digest, identity->config->request_digest) != 0,
+                           differs(facts->request_digest, identity->config->request_digest),
         .names_only = identity->have_facts && identity_wants_names_only(identity->config, facts),
         .rolled_back = identity_rolled_back(identity),
         .asked = identity->asked,

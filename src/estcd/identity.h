@@ -31,9 +31,12 @@ extern const char *const identity_state_names[];
 struct identity {
     const struct config_identity *config; /* belongs to the manager's current Config */
     bool have_facts;
-    struct facts facts;
-    bool have_trust; /* explicit anchors are in force */
-    struct trust_facts trust;
+    struct facts facts; /* without the texts that only people read (facts_trim()), and without
+                           digests that are the configured ones (identity_configure()) */
+    bool have_trust;    /* explicit anchors are in force */
+    struct {
+        int64_t generation, until; /* of trust_facts */
+    } trust;
     struct store_attempts attempts;
     struct deploy_record deploy;
     bool store_unfit; /* the current generation cannot be used; attempts.last_error says why */
@@ -63,6 +66,10 @@ void identity_plan(const struct identity *identity, const char *machine, int64_t
  * renewal can ask for them (ChangeSubjectName). Not where the server makes the key: /skg is asked
  * with the birth certificate then. */
 bool identity_wants_names_only(const struct config_identity *config, const struct facts *facts);
+
+/* Puts another configuration in the place of the one that it has, or, after facts were loaded, the
+ * same: digests of the facts that are the configured ones are not kept twice. */
+void identity_configure(struct identity *identity, const struct config_identity *config);
 
 /* Looks at the files that the configuration names (birth key and certificate, trust) as a worker
  * would: ESTC_E_CREDENTIAL with the first one that is unfit. Parses; not for the manager's process

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* estcd: reads its arguments, wires manager and control together, and runs the loop. */
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +17,8 @@
 #include "control.h"
 #include "manager.h"
 #include "sandbox.h"
+
+#define LARGE (128 * 1024)
 
 static const struct service about = {
     .name = "estcd",
@@ -110,6 +113,8 @@ static int run(const char *path, struct config *config) {
 int main(int argc, char **argv) {
     struct service_options options;
     int code;
+    /* Long answers come and go as they are; by itself malloc() would learn to keep their room. */
+    mallopt(M_MMAP_THRESHOLD, LARGE);
     service_begin();
     if (!service_options(&about, argc, argv, &options, &code))
         return code;

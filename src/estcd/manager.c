@@ -58,8 +58,12 @@ const struct identity *member_identity(const struct member *member) {
     return &member->identity;
 }
 
-const struct schedule_plan *member_plan(const struct member *member) {
+const struct member_plan *member_plan(const struct member *member) {
     return &member->plan;
+}
+
+void member_explain(const struct member *member, struct schedule_plan *out) {
+    identity_plan(&member->identity, member->manager->machine, member->plan.made_at, out);
 }
 
 void manager_observe(struct manager *manager, manager_observer_fn observer, void *arg) {
@@ -78,16 +82,26 @@ void member_replan(struct member *member) {
     member->identity.started = member->manager->started_at;
     member->identity.spread = member->manager->config->start_spread;
     member->identity.unsure_since = member->renewed ? 0 : timebase_unsure_since();
-    identity_plan(&member->identity, member->manager->machine, timebase_now(), &member->plan);
+    struct schedule_plan plan;
+    member->plan.made_at = timebase_now();
+    member_explain(member, &plan);
+    member->plan.action = plan.action;
+    member->plan.due = plan.due;
 }
 
-void member_load_trust(struct member *member) {
+void member_load_trust(struct member *member, struct trust_facts *out) {
     struct identity *identity = &member->identity;
+    _cleanup(trust_facts_clear) struct trust_facts facts = {0};
     const char *state = member->manager->config->state_directory;
     struct estc_error err = {0};
-    trust_facts_clear(&identity->trust);
-    int rc = store_load_trust_facts(state, identity->config->id, &identity->trust, &err);
+    int rc = store_load_trust_facts(state, identity->config->id, &facts, &err);
     identity->have_trust = rc == 0;
+    identity->trust.generation = facts.generation;
+    identity->trust.until = facts.until;
+    if (out) {
+        *out = facts;
+        facts = (struct trust_facts){0};
+    }
     /* The worker that needs them fails by the same, and is heard of then. */
     if (rc && rc != -ENOENT)
         journal_debug("%s: %s", identity->config->id, err.text);
@@ -101,6 +115,8 @@ void member_load(struct member *member) {
     facts_clear(&identity->facts);
     int rc = store_load_facts(state, identity->config->id, &identity->facts, &err);
     identity->have_facts = rc == 0;
+    facts_trim(&identity->facts);
+    identity_configure(identity, identity->config);
     if (identity->have_facts)
         timebase_hear(identity->facts.not_before, TIMEBASE_CERTIFICATE);
     bool was_unfit = identity->store_unfit;
@@ -137,6 +153,7 @@ struct member *member_free(struct member *member) {
     member_unwatch(member);
     member_hook_forget(member);
     identity_clear(&member->identity);
+    free(member->attempts_by_result);
     config_request_free(member->requested);
     free(member);
     return NULL;
@@ -152,7 +169,7 @@ struct member *member_new(struct manager *manager, const struct config_identity 
     store_load_attempts(manager->config->state_directory, config->id, &member->identity.attempts);
     member_load(member);
     member_load_birth(member);
-    member_load_trust(member);
+    member_load_trust(member, NULL);
     member_deploy_load(member);
     /* What an attempt of the process before has found unfit is waited for as well. */
     const struct store_attempts *attempts = &member->identity.attempts;

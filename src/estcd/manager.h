@@ -85,7 +85,14 @@ char *manager_stuck(const struct manager *manager);
 const struct identity *member_identity(const struct member *member);
 /* Whether somebody asked for it at run time; the others are of estcd.conf. */
 bool member_requested(const struct member *member);
-const struct schedule_plan *member_plan(const struct member *member);
+/* What is planned: as of made_at, which is when something about it changed last. */
+struct member_plan {
+    enum schedule_action action;
+    int64_t due, made_at;
+};
+const struct member_plan *member_plan(const struct member *member);
+/* The same in full, with its reason. */
+void member_explain(const struct member *member, struct schedule_plan *out);
 
 /* All that is measured, as text with a NUL behind its len bytes; malloc'd. 0 or -ENOMEM. */
 int manager_metrics(const struct manager *manager, enum metrics_syntax syntax, char **out,

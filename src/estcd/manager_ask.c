@@ -45,8 +45,9 @@ int manager_ask(struct manager *manager, struct member *member, enum schedule_ac
     if (!force && member->plan.action == SCHEDULE_RENEW && member->plan.due > now &&
         identity->attempts.failures == 0) {
         *kind = MANAGER_NOT_DUE;
-        *text = text_format("renewal is due at %s (%s)", clock_text(member->plan.due, when),
-                            member->plan.why);
+        struct schedule_plan plan;
+        member_explain(member, &plan);
+        *text = text_format("renewal is due at %s (%s)", clock_text(plan.due, when), plan.why);
         return 0;
     }
     identity->asked = true;

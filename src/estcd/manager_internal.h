@@ -8,22 +8,20 @@
 #include "manager.h"
 #include "worker.h"
 
-#define MEMBER_WATCHES 5
-
 struct member {
     struct manager *manager;
     struct config_identity *requested; /* what was asked for at run time; NULL: of estcd.conf */
     struct identity identity;
-    struct schedule_plan plan;                    /* as of the last change */
-    uint32_t attempts_by_result[ESTC_E_MAX_ + 1]; /* since we started; the last: of the system */
-    enum alert_level alert;                       /* as it is known to those who follow */
-    uint64_t alert_turn; /* for on_alert: in which order they changed ... */
-    unsigned untold;     /* ... how often it has failed since ... */
-    int64_t tell_at;     /* ... and not before this moment of boot time, ms */
-    bool wants_enroll;   /* asked for /sen although a renewal would do */
-    bool wants_rekey;    /* a renewal with another key, until there is one */
-    bool wants_another;  /* a certificate, although one is issued and waits to be proven */
-    bool renewed;        /* what is in force came since this process began: its age is known */
+    struct member_plan plan;
+    uint32_t *attempts_by_result; /* since we started, each ESTC_E_* and the system; NULL: none */
+    enum alert_level alert;       /* as it is known to those who follow */
+    uint64_t alert_turn;          /* for on_alert: in which order they changed ... */
+    unsigned untold;              /* ... how often it has failed since ... */
+    int64_t tell_at;              /* ... and not before this moment of boot time, ms */
+    bool wants_enroll;            /* asked for /sen although a renewal would do */
+    bool wants_rekey;             /* a renewal with another key, until there is one */
+    bool wants_another;           /* a certificate, although one is issued and waits to be proven */
+    bool renewed; /* what is in force came since this process began: its age is known */
 
     /* while a worker runs */
     pid_t pid;
@@ -42,7 +40,7 @@ struct member {
     int64_t deploy_at; /* boot time, ms: a deployment is asked for again; 0: not */
 
     /* while a file is unfit */
-    sd_event_source *watches[MEMBER_WATCHES];
+    sd_event_source **watches; /* while there are any */
 };
 
 struct manager {
@@ -80,7 +78,7 @@ void manager_tell(struct manager *manager, const struct manager_event *event);
 /* From the store: the certificate in force; the trust anchors, which change without one; and what
  * tells the machine from others while there is none. */
 void member_load(struct member *member);
-void member_load_trust(struct member *member);
+void member_load_trust(struct member *member, struct trust_facts *out); /* in full; or NULL */
 void member_load_birth(struct member *member);
 
 /*

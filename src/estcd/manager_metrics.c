@@ -24,7 +24,10 @@ static size_t place_of(int result) {
 }
 
 void member_count_attempt(struct member *member, int result) {
-    member->attempts_by_result[place_of(result)]++;
+    if (!member->attempts_by_result)
+        member->attempts_by_result = calloc(ESTC_E_MAX_ + 1, sizeof(uint32_t));
+    if (member->attempts_by_result)
+        member->attempts_by_result[place_of(result)]++;
 }
 
 /* --- the daemon --- */
@@ -114,13 +117,15 @@ static void alert(struct metrics *metrics, const struct member *member) {
 }
 
 static void attempts(struct metrics *metrics, const struct member *member) {
-    for (int result = 0; result <= ESTC_E_MAX_; result++)
-        if (result == 0 || member->attempts_by_result[result] != 0)
+    for (int result = 0; result <= ESTC_E_MAX_; result++) {
+        uint32_t count = member->attempts_by_result ? member->attempts_by_result[result] : 0;
+        if (result == 0 || count != 0)
             metrics_sample(
                 metrics,
                 LABELS({"id", id_of(member)},
                        {"result", result < ESTC_E_MAX_ ? estc_status_name(result) : "system"}),
-                member->attempts_by_result[result]);
+                count);
+    }
 }
 
 static void failures(struct metrics *metrics, const struct member *member) {

@@ -4,6 +4,7 @@
  * no namesake there. A text of the latter that is unfit stops nobody; it is named, and not used.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -156,7 +157,7 @@ static struct member *settle(struct manager *manager, struct place *place) {
     struct member *m = place->member ? place->member : member_new(manager, place->config);
     if (!m)
         return NULL;
-    m->identity.config = place->config;
+    identity_configure(&m->identity, place->config);
     if (place->member)
         look_again(m);
     config_request_free(m->requested);
@@ -209,6 +210,7 @@ int manager_take(struct manager *manager, struct config *config) {
     if (!members)
         return -ENOMEM;
     put_in_force(manager, config, &roster, members);
+    malloc_trim(0); /* what reading took, of which there is much where there are many */
     for (char *const *id = roster.replaced; id && *id; id++)
         set_aside(config, *id);
     return 0;

@@ -12,6 +12,7 @@
 #include "common/journal.h"
 #include "manager_internal.h"
 
+#define MEMBER_WATCHES 5
 #define WATCHED \
     (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB | IN_ONLYDIR)
 
@@ -73,14 +74,17 @@ static int on_change(sd_event_source *source, const struct inotify_event *event,
 }
 
 void member_unwatch(struct member *member) {
-    for (size_t i = 0; i < MEMBER_WATCHES; i++)
-        member->watches[i] = sd_event_source_disable_unref(member->watches[i]);
+    for (size_t i = 0; member->watches && i < MEMBER_WATCHES; i++)
+        sd_event_source_disable_unref(member->watches[i]);
+    free(member->watches);
+    member->watches = NULL;
 }
 
 void member_watch(struct member *member) {
     member_unwatch(member);
     char **paths = watched_paths(member);
-    for (size_t i = 0; paths && paths[i] && i < MEMBER_WATCHES; i++) {
+    member->watches = calloc(MEMBER_WATCHES, sizeof(sd_event_source *));
+    for (size_t i = 0; member->watches && paths && paths[i] && i < MEMBER_WATCHES; i++) {
         _cleanup(freep) char *folder =
             text_format("%.*s", (int)(base_name(paths[i]) - paths[i]), paths[i]);
         /* A folder that is not there cannot be watched; the plan's own time is left. */

@@ -37,16 +37,18 @@ static void tell(const struct member *member, enum manager_event_kind kind, cons
 static void log_issued(const struct member *member) {
     const struct facts *facts = &member->identity.facts;
     const char *id = member->identity.config->id;
+    _cleanup(facts_clear) struct facts whole = {0}; /* for the subject */
+    store_load_facts(member->manager->config->state_directory, id, &whole, NULL);
+    const char *subject = whole.subject ? whole.subject : "?";
     char until[CLOCK_TEXT_MAX];
     clock_text(facts->not_after, until);
     bool renewed = member->action == SCHEDULE_RENEW;
     _cleanup(freep) char *f_serial = text_format("ESTC_SERIAL=%s", facts->serial);
     _cleanup(freep) char *f_until = text_format("ESTC_NOT_AFTER=%s", until);
-    _cleanup(freep) char *f_subject = text_format("ESTC_SUBJECT=%s", facts->subject);
+    _cleanup(freep) char *f_subject = text_format("ESTC_SUBJECT=%s", subject);
     const char *const fields[] = {"ESTC_RESULT=ok", f_serial, f_until, f_subject, NULL};
     catalog_log(renewed ? CATALOG_RENEWED : CATALOG_ISSUED, id, fields,
-                "%s: certificate %s for %s in force until %s", id, facts->serial, facts->subject,
-                until);
+                "%s: certificate %s for %s in force until %s", id, facts->serial, subject, until);
 }
 
 static void log_failure(const struct member *member, enum catalog_event event) {
@@ -67,19 +69,19 @@ static void log_failure(const struct member *member, enum catalog_event event) {
 static void look_at_trust(struct member *member) {
     struct identity *identity = &member->identity;
     int64_t before = identity->have_trust ? identity->trust.generation : 0;
-    member_load_trust(member);
-    const struct trust_facts *trust = &identity->trust;
-    if (!identity->have_trust || trust->generation == before || trust->n_anchors == 0)
+    _cleanup(trust_facts_clear) struct trust_facts trust = {0};
+    member_load_trust(member, &trust);
+    if (!identity->have_trust || trust.generation == before || trust.n_anchors == 0)
         return;
     char until[CLOCK_TEXT_MAX];
-    clock_text(trust->until, until);
-    _cleanup(freep) char *f_anchor = text_format("ESTC_ANCHOR_SHA256=%s", trust->anchors[0].sha256);
-    _cleanup(freep) char *f_origin = text_format("ESTC_ORIGIN=%s", trust->origin);
+    clock_text(trust.until, until);
+    _cleanup(freep) char *f_anchor = text_format("ESTC_ANCHOR_SHA256=%s", trust.anchors[0].sha256);
+    _cleanup(freep) char *f_origin = text_format("ESTC_ORIGIN=%s", trust.origin);
     const char *const fields[] = {f_anchor, f_origin, NULL};
     catalog_log(CATALOG_TRUST_REPLACED, identity->config->id, f_anchor && f_origin ? fields : NULL,
                 "%s: %s '%s' (SHA-256 %s) in force until %s (origin: %s)", identity->config->id,
-                before != 0 ? "another trust anchor:" : "trust anchor", trust->anchors[0].subject,
-                trust->anchors[0].sha256, until, trust->origin);
+                before != 0 ? "another trust anchor:" : "trust anchor", trust.anchors[0].subject,
+                trust.anchors[0].sha256, until, trust.origin);
 }
 
 /* What of the record an outcome changes. */

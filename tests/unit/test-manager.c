@@ -9,7 +9,7 @@ static const struct identity *known(struct scene *s, const char *id) {
     return member_identity(scene_member(s, id));
 }
 
-static const struct schedule_plan *plan(struct scene *s, const char *id) {
+static const struct member_plan *plan(struct scene *s, const char *id) {
     return member_plan(scene_member(s, id));
 }
 
