@@ -14,7 +14,8 @@ int endpoint_address(const char *address, uint16_t port, coap_address_t *out,
                      struct estc_error *err);
 
 /* libcoap sets SO_REUSEADDR, with which a second server on the same port starts without a word and
- * takes all traffic. This tells first: -EADDRINUSE, -EADDRNOTAVAIL, -EACCES. */
+ * takes all traffic of one that has it set as well. This tells first: -EADDRINUSE, -EADDRNOTAVAIL,
+ * -EACCES. */
 int endpoint_check_free(const coap_address_t *local, struct estc_error *err);
 
 /* Has all methods on a path, or on all paths that are not named (NULL), answered by one function;

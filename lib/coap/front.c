@@ -189,6 +189,9 @@ int front_new(coap_context_t *coap, SSL_CTX *ctx, const coap_address_t *local,
     f->socket = socket_find(local, NULL);
     if (f->socket < 0)
         return estc_error_set(err, -ENOENT, "the socket that libcoap listens on was not found");
+    /* libcoap has set it, and with it whoever else does takes the port over without a word. */
+    if (setsockopt(f->socket, SOL_SOCKET, SO_REUSEADDR, &(int){0}, sizeof(int)) < 0)
+        return estc_error_set(err, -errno, "cannot keep the port for ourselves: %m");
     if (!front_change_secret(f) || !front_change_secret(f))
         return estc_error_set(err, -EIO, "no random numbers: check the system's generator");
     SSL_CTX_set_cookie_generate_cb(ctx, front_on_generate);

@@ -134,6 +134,13 @@ class Comeback(harness.ClassSite):
         self.assertLess(time.monotonic() - began, 3 * harness.PATIENCE)
         client.close()
 
+    def test_nobody_else_takes_the_port(self):
+        other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(other.close)
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with self.assertRaises(OSError):
+            other.bind(("127.0.0.1", self.shared.port))
+
 
 if __name__ == "__main__":
     harness.main()
