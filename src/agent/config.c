@@ -188,15 +188,22 @@ static void judge(struct config_identity *i, struct conf_errors *errors) {
     config_deploy_judge(&i->deploy, id, &i->origin, errors);
 }
 
+/* By -1 from "said, and which" to the enums: estc_key_type, config_pop and so on. */
+static void shift_choices(struct config_identity *i, int by) {
+    int *const choices[] = {&i->key_type, &i->pop, &i->prove, &i->implicit_trust, &i->key_origin};
+    for (size_t n = 0; n < sizeof(choices) / sizeof(choices[0]); n++)
+        *choices[n] += by;
+}
+
 void config_identity_complete(struct config_identity *i, const struct config_identity *defaults,
                               struct conf_errors *errors) {
     inherit(i, defaults);
     judge(i, errors);
-    i->key_type--; /* from "said, and which" to enum estc_key_type */
-    i->pop--;      /* the same, to enum config_pop */
-    i->prove--;
-    i->implicit_trust--;
-    i->key_origin--;
+    shift_choices(i, -1);
+}
+
+void config_identity_as_said(struct config_identity *copy) {
+    shift_choices(copy, 1);
 }
 
 void config_identity_clear(struct config_identity *i) {

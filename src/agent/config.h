@@ -97,8 +97,11 @@ struct config {
     struct conf_list identities;     /* struct config_identity, sorted by id */
 };
 
-/* The table behind the reader; the manual is tested against it. */
-extern const struct conf_key config_keys[];
+/* The table behind the reader; the manual is tested against it. And that of one identity in it. */
+extern const struct conf_key config_keys[], config_identity_keys[];
+
+/* Choices of an identity as its table has them, with 0 for what is not said: for who prints it. */
+void config_identity_as_said(struct config_identity *copy);
 
 /*
  * What an identity asks for is the last of it to be judged, together with the digests: by

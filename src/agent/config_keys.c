@@ -230,7 +230,7 @@ KEY_KEYS(identity_key_keys, INHERITED);
 static const struct conf_key default_keys[] = {IDENTITY_KEYS(BUILT_IN, default_key_keys),
                                                {.name = NULL}};
 
-static const struct conf_key identity_keys[] = {
+const struct conf_key config_identity_keys[] = {
     {.name = "id",
      .type = CONF_STRING,
      .offset = AT(id),
@@ -319,7 +319,7 @@ const struct conf_key config_keys[] = {
     {.name = "identities",
      .type = CONF_LIST,
      .offset = AT(identities),
-     .group = identity_keys,
+     .group = config_identity_keys,
      .item_size = sizeof(struct config_identity),
      .help = "the certificates to keep alive"},
     {.name = NULL},

@@ -27,6 +27,8 @@
 struct reading {
     const char *file;
     struct conf_errors *errors;
+    const char *group; /* the one around: "birth.", or "" */
+    unsigned item;     /* see struct conf_spot */
 };
 
 /* --- errors --- */
@@ -73,6 +75,28 @@ bool conf_errors_any(const struct conf_errors *errors) {
     return errors->lines != NULL;
 }
 
+/* --- where values stand --- */
+
+void conf_spots_clear(struct conf_spots *spots) {
+    for (size_t i = 0; i < spots->n; i++) {
+        free(spots->items[i].key);
+        free(spots->items[i].file);
+    }
+    free(spots->items);
+    *spots = (struct conf_spots){0};
+}
+
+const struct conf_spot *conf_spots_find(const struct conf_spots *spots, const char *key,
+                                        const char *file, unsigned item) {
+    for (size_t i = spots->n; i-- > 0;) {
+        const struct conf_spot *spot = &spots->items[i];
+        if (spot->item == item && spot->key && strcmp(spot->key, key) == 0 &&
+            (!file || (spot->file && strcmp(spot->file, file) == 0)))
+            return spot;
+    }
+    return NULL;
+}
+
 /* --- groups and lists --- */
 
 static void read_group(const struct reading *r, const config_setting_t *group,
@@ -112,9 +136,31 @@ static char *set_list(const struct reading *r, const struct conf_key *key,
         list->n++;
         if (conf_defaults(key->group, item))
             return strdup("out of memory");
-        read_group(r, group, key->group, item);
+        struct reading inner = *r;
+        inner.group = "";
+        inner.item = origin->line;
+        read_group(&inner, group, key->group, item);
     }
     return NULL;
+}
+
+/* The last one of a key counts; see conf_spots_find(). */
+static int note_spot(const struct reading *r, const struct conf_key *key,
+                     const config_setting_t *s) {
+    struct conf_spots *spots = r->errors->spots;
+    if (!spots || key->type == CONF_GROUP)
+        return 0;
+    struct conf_spot *grown = reallocarray(spots->items, spots->n + 1, sizeof(*grown));
+    if (!grown)
+        return -ENOMEM;
+    spots->items = grown;
+    grown[spots->n++] = (struct conf_spot){
+        .key = text_format("%s%s", r->group, key->name),
+        .file = r->file ? strdup(r->file) : NULL,
+        .item = r->item,
+        .line = config_setting_source_line(s),
+    };
+    return 0;
 }
 
 /* NULL, or a malloc'd reason why the setting cannot stand. */
@@ -126,7 +172,10 @@ static char *set_value(const struct reading *r, const struct conf_key *key,
         return conf_set_setting(key, r->file, s, target);
     if (config_setting_type(s) != CONFIG_TYPE_GROUP)
         return text_format("expected %s", conf_type_words[key->type]);
-    read_group(r, s, key->group, conf_at(target, key->offset));
+    _cleanup(freep) char *name = text_format("%s%s.", r->group, key->name);
+    struct reading inner = *r;
+    inner.group = name ? name : "";
+    read_group(&inner, s, key->group, conf_at(target, key->offset));
     return NULL;
 }
 
@@ -162,7 +211,8 @@ static void read_group(const struct reading *r, const config_setting_t *group,
             unknown_key(r, s, keys);
             continue;
         }
-        _cleanup(freep) char *fault = set_value(r, key, s, target);
+        _cleanup(freep) char *fault =
+            note_spot(r, key, s) ? strdup("out of memory") : set_value(r, key, s, target);
         if (fault)
             reading_error(r, config_setting_source_line(s), "%s: %s", key->name, fault);
     }
@@ -196,7 +246,7 @@ static bool parse_text(const struct reading *r, const char *data, size_t len, co
 
 int conf_read_text(const char *file, const void *text, size_t len, const struct conf_key *keys,
                    void *target, struct conf_errors *errors) {
-    const struct reading r = {.file = file, .errors = errors};
+    const struct reading r = {.file = file, .errors = errors, .group = ""};
     _cleanup(estc_buf_clear) struct estc_buf copy = {0};
     /* libconfig takes a comment on the last line for a syntax error when no line feed ends it. */
     if (estc_buf_append(&copy, text, len) || estc_buf_append(&copy, "\n", 1))

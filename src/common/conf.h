@@ -58,9 +58,27 @@ struct conf_key {
     const char *help;             /* one line, for people */
 };
 
+/* Where each value stands that was read, for whoever asks for it. */
+struct conf_spot {
+    char *key;     /* with its groups: "birth.key" */
+    char *file;    /* both owned */
+    unsigned item; /* line of the list's element that it belongs to; 0: of none */
+    unsigned line;
+};
+struct conf_spots {
+    struct conf_spot *items; /* in the order of reading: the last one counts */
+    size_t n;
+};
+
+void conf_spots_clear(struct conf_spots *spots);
+/* The one that counts, or NULL; file and item of the element, or NULL and 0. */
+const struct conf_spot *conf_spots_find(const struct conf_spots *spots, const char *key,
+                                        const char *file, unsigned item);
+
 /* Collected errors; each is one line "FILE:LINE: KEY: cause: remedy". */
 struct conf_errors {
-    char **lines; /* NULL-ended, owned; NULL without errors */
+    char **lines;             /* NULL-ended, owned; NULL without errors */
+    struct conf_spots *spots; /* NULL: nobody asks where values stand */
 };
 
 void conf_error(struct conf_errors *errors, const struct conf_origin *where, const char *fmt, ...)
@@ -80,7 +98,7 @@ int conf_read_file(const char *path, const struct conf_key *keys, void *target,
                    struct conf_errors *errors);
 
 /* The same for a text at hand. file: what errors call it and relative paths count from; NULL:
- * errors name no place, and paths stay as they are written. */
+ * errors name no spot, and paths stay as they are written. */
 int conf_read_text(const char *file, const void *text, size_t len, const struct conf_key *keys,
                    void *target, struct conf_errors *errors);
 

@@ -88,6 +88,8 @@ const struct command args_commands[] = {
      "go back to the certificate before the one in force"},
     {"cacerts", "ID", 1, 1, 0, false, command_cacerts,
      "print the CA certificates of an identity as PEM"},
+    {"config", "[ID]", 0, 1, 0, false, command_config,
+     "print what the daemon runs with, or an identity, and where that stands"},
     {"metrics", "", 0, 0, 0, false, command_metrics,
      "print what the daemon measures, as OpenMetrics"},
     {"discover", "[ADDRESS]", 0, 1, FOR_DISCOVER, false, command_discover,

@@ -130,9 +130,9 @@ static int check(const struct cli *cli, unsigned used, struct estc_error *err) {
                                            : "the ID of an identity: 'estc list' shows them");
     if (cli->n_ids > command->max)
         return estc_error_set(err, -EINVAL, "'%s' takes %s, but '%s' was given, too", command->name,
-                              command->max == 0   ? "no argument"
-                              : command->min == 0 ? "one address"
-                                                  : "one ID",
+                              command->max == 0               ? "no argument"
+                              : command->knows & FOR_DISCOVER ? "one address"
+                                                              : "one ID",
                               cli->ids[command->max]);
     return 0;
 }

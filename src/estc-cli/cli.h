@@ -45,6 +45,7 @@ struct cli {
 int command_list(const struct cli *cli);
 int command_show(const struct cli *cli);
 int command_cacerts(const struct cli *cli);
+int command_config(const struct cli *cli);
 int command_metrics(const struct cli *cli);
 int command_discover(const struct cli *cli);
 int command_enroll(const struct cli *cli);

@@ -194,6 +194,7 @@ int daemon_refused(const struct cli *cli, const struct ctl_reply *reply, const c
         {DAEMON_INTERFACE ".NotRequested", refused_with_text},
         {DAEMON_INTERFACE ".NotAllowed", refused_right},
         {DAEMON_INTERFACE ".StoreFailed", refused_with_text},
+        {DAEMON_INTERFACE ".Failed", refused_with_text},
         {REGISTRAR_INTERFACE ".NotAllowed", refused_right},
         {REGISTRAR_INTERFACE ".NoSuchRequest", refused_request},
         {REGISTRAR_INTERFACE ".AlreadyDecided", refused_with_text},

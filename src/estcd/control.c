@@ -173,6 +173,11 @@ static const struct ctl_field status_out[] = {
     {"exit_code", CTL_INT},
     {NULL},
 };
+static const struct ctl_field config_fields[] = {{"id", CTL_STRING, .optional = true}, {NULL}};
+static const struct ctl_field config_out[] = {{"file", CTL_STRING},
+                                              {"errors", CTL_STRINGS},
+                                              {"keys", CTL_OBJECTS, .type_name = "Key"},
+                                              {NULL}};
 static const struct ctl_field forget_fields[] = {
     {"id", CTL_STRING}, {"purge", CTL_BOOL, .optional = true}, {NULL}};
 static const struct ctl_field forget_out[] = {{"kept", CTL_STRING, .optional = true}, {NULL}};
@@ -277,6 +282,11 @@ static const struct ctl_method methods[] = {
      .out = metrics_out,
      .handle = control_metrics,
      .doc = "What is measured, as OpenMetrics text."},
+    {.name = "Config",
+     .in = config_fields,
+     .out = config_out,
+     .handle = control_config,
+     .doc = "What the daemon runs with, or an identity, key by key, and where that stands."},
     {.name = "CaCerts",
      .in = id_field,
      .out = pem_out,
@@ -310,6 +320,7 @@ static const struct ctl_error_type errors[] = {
     {"NoCertificate", id_field, "The identity has no certificate yet: enroll it first."},
     {"Busy", id_field, "An attempt is under way: try again when it has ended."},
     {"StoreFailed", text_field, "The state folder cannot be written; nothing has changed."},
+    {"Failed", text_field, "The daemon could not do it; nothing has changed."},
     {"ConfigInvalid", errors_field, "The configuration has errors; the old one stays in force."},
     {"RequestInvalid", errors_field, "What was requested cannot be; nothing has changed."},
     {"NotRequested", text_field, "The identity is of the configuration, and only that ends it."},

@@ -142,6 +142,17 @@ static const struct ctl_field result_fields[] = {
     {NULL},
 };
 
+/* One key of the configuration; values as a file says them. */
+static const struct ctl_field key_fields[] = {
+    {"key", CTL_STRING},
+    {"value", CTL_STRING, .optional = true},
+    {"source", CTL_STRING}, /* file, defaults, built-in, unset, old, unknown */
+    {"file", CTL_STRING, .optional = true},
+    {"line", CTL_INT, .optional = true},
+    {"on_disk", CTL_STRING, .optional = true}, /* with source "old" */
+    {NULL},
+};
+
 static const struct ctl_field count_fields[] = {
     {"state", CTL_STRING},
     {"count", CTL_INT},
@@ -149,12 +160,19 @@ static const struct ctl_field count_fields[] = {
 };
 
 const struct ctl_named_type control_types[] = {
-    {"Clock", clock_fields},       {"Count", count_fields},
-    {"Result", result_fields},     {"Certificate", certificate_fields},
-    {"Anchor", anchor_fields},     {"Trust", trust_fields},
-    {"Deploy", deploy_fields},     {"Identity", identity_fields},
-    {"Validity", validity_fields}, {"Entry", entry_fields},
-    {"Event", event_fields},       {NULL},
+    {"Clock", clock_fields},
+    {"Count", count_fields},
+    {"Result", result_fields},
+    {"Certificate", certificate_fields},
+    {"Anchor", anchor_fields},
+    {"Trust", trust_fields},
+    {"Deploy", deploy_fields},
+    {"Identity", identity_fields},
+    {"Validity", validity_fields},
+    {"Entry", entry_fields},
+    {"Event", event_fields},
+    {"Key", key_fields},
+    {NULL},
 };
 
 static json_t *texts(char *const *list) {

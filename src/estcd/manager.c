@@ -34,6 +34,10 @@ const struct config *manager_config(const struct manager *manager) {
     return manager->config;
 }
 
+const char *manager_config_path(const struct manager *manager) {
+    return manager->config_path;
+}
+
 size_t manager_count(const struct manager *manager) {
     return manager->n_members;
 }

@@ -75,6 +75,7 @@ void manager_observe(struct manager *manager, manager_observer_fn observer, void
 int manager_reload(struct manager *manager, struct conf_errors *errors);
 
 const struct config *manager_config(const struct manager *manager);
+const char *manager_config_path(const struct manager *manager);
 size_t manager_count(const struct manager *manager);
 struct member *manager_at(const struct manager *manager, size_t i); /* sorted by id */
 struct member *manager_find(const struct manager *manager, const char *id);

@@ -69,7 +69,8 @@ class Replies(harness.ClassSite):
         self.assertEqual(set(described.methods),
                          {"List", "Show", "Enroll", "Renew", "Retry", "Rekey", "Pause", "Resume",
                           "History", "Status", "NeedsRenewal", "Rollback", "Metrics", "CaCerts",
-                          "Reload", "Deployed", "Events", "Request", "Forget"})
+                          "Reload", "Deployed", "Events", "Request", "Forget",
+                          "Config"})
         self.assertTrue(described.doc)
         for name in described.methods:
             self.assertTrue(described.docs[name], name)
