@@ -12,6 +12,7 @@
 
 #include <estc/op.h>
 #include <estc/trust.h>
+#include <estc/url.h>
 
 #include "agent/config_internal.h"
 #include "base/cleanup.h"
@@ -25,7 +26,7 @@
 /* Texts and lists are not copied but shared with "defaults", whose they stay: with thousands of
  * identities they are the same few thousands of times. */
 static const size_t inherited[] = {
-    offsetof(struct config_identity, url),
+    offsetof(struct config_identity, urls),
     offsetof(struct config_identity, label),
     offsetof(struct config_identity, birth_certificate),
     offsetof(struct config_identity, birth_key),
@@ -115,13 +116,26 @@ bool config_id_judge(const char *id, const struct conf_origin *where, struct con
     return false;
 }
 
-static void judge_server(struct config_identity *i, struct conf_errors *errors) {
+static void judge_urls(const struct config_identity *i, struct conf_errors *errors) {
+    const char *id = config_spoken_id(i);
+    size_t n = text_list_len(i->urls);
+    if (n == 0)
+        conf_error(errors, &i->origin, "%s: no server named: add url = \"coaps://HOST\"", id);
+    if (n > CONFIG_URLS_MAX)
+        conf_error(errors, &i->origin, "%s: url: %zu servers are named: at most %d are asked", id,
+                   n, CONFIG_URLS_MAX);
+    for (size_t k = 0; k < n; k++) {
+        _cleanup(estc_url_clear) struct estc_url parts = {0};
+        struct estc_error err = {0};
+        if (estc_url_parse(i->urls[k], &parts, &err))
+            conf_error(errors, &i->origin, "%s: url: %s", id, err.text);
+    }
+}
+
+static void judge_server(const struct config_identity *i, struct conf_errors *errors) {
     const char *id = config_spoken_id(i);
     struct estc_error err = {0};
-    if (!i->url)
-        conf_error(errors, &i->origin, "%s: no server named: add url = \"coaps://HOST\"", id);
-    else if (estc_url_parse(i->url, &i->url_parts, &err))
-        conf_error(errors, &i->origin, "%s: url: %s", id, err.text);
+    judge_urls(i, errors);
     if (estc_label_check(i->label, &err))
         conf_error(errors, &i->origin, "%s: %s", id, err.text);
     if (i->block_size & (i->block_size - 1))
@@ -208,7 +222,6 @@ void config_identity_as_said(struct config_identity *copy) {
 
 void config_identity_clear(struct config_identity *i) {
     give_back(i);
-    estc_url_clear(&i->url_parts);
     free(i->request_digest);
     free(i->rest_digest);
     config_deploy_clear(&i->deploy);

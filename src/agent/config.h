@@ -11,12 +11,13 @@
 
 #include <estc/error.h>
 #include <estc/key.h>
-#include <estc/url.h>
 
 #include "agent/config_deploy.h"
 #include "common/conf.h"
 
 #define CONFIG_DEFAULT_FILE ESTC_SYSCONFDIR "/estcd/estcd.conf"
+
+#define CONFIG_URLS_MAX 8 /* of one identity */
 
 /* Whether requests carry the channel binding of their connection (RFC 7030 section 3.5). */
 enum config_pop {
@@ -49,9 +50,9 @@ struct config_identity {
     struct conf_origin origin; /* first: see conf_list */
     char *id;                  /* a plain file name: [A-Za-z0-9._-], not starting with "." or "-",
                                   1 to 64 bytes */
-    char *url;                 /* as written; url_parts is its parsed form */
-    struct estc_url url_parts;
-    char *label;                          /* NULL: none */
+    char **urls; /* 1 to CONFIG_URLS_MAX that estc_url_parse() takes, NULL-ended, to be asked in
+                    this order */
+    char *label; /* NULL: none */
     char *birth_certificate, *birth_key;  /* PEM paths */
     char *trust;                          /* PEM path; or NULL, and the next one: */
     char *fingerprint;                    /* of the CA's root, "SHA256:..." */
@@ -78,8 +79,8 @@ struct config_identity {
     int allow_rsa_server;                 /* enum conf_bool */
     struct config_deploy deploy;          /* an identity's own, never from defaults */
     const struct config_identity *shares; /* whose texts those are that are the same as its */
-    /* SHA-256 over what is asked for (url root, label, subject, sorted SANs, key type, who makes
-     * the key), and over all of it but the names. When the first differs from the current
+    /* SHA-256 over what is asked for (root of the first url, label, subject, sorted SANs, key type,
+     * who makes the key), and over all of it but the names. When the first differs from the current
      * certificate's, another one is due: by /sren if the second does not, else by /sen. */
     char *request_digest, *rest_digest;
 };

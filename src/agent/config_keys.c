@@ -67,11 +67,11 @@ KEY_KEYS(default_key_keys, BUILT_IN);
 KEY_KEYS(identity_key_keys, INHERITED);
 #define IDENTITY_KEYS(FALLBACK, KEYS)                                                  \
     {.name = "url",                                                                    \
-     .type = CONF_STRING,                                                              \
-     .offset = AT(url),                                                                \
+     .type = CONF_STRINGS,                                                             \
+     .offset = AT(urls),                                                               \
      .min = 1,                                                                         \
      .max = TEXT_MAX,                                                                  \
-     .help = "coaps://HOST[:PORT][/PATH] of the EST server"},                          \
+     .help = "coaps://HOST[:PORT][/PATH] of the EST server, or several"},              \
         {.name = "label",                                                              \
          .type = CONF_STRING,                                                          \
          .offset = AT(label),                                                          \

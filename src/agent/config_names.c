@@ -12,6 +12,7 @@
 
 #include <estc/buf.h>
 #include <estc/csr.h>
+#include <estc/url.h>
 
 #include "agent/config_internal.h"
 #include "agent/digest.h"
@@ -41,7 +42,10 @@ static int compare_texts(const void *a, const void *b) {
 /* Over all that is asked for, or with sans NULL over all but the names. NULL when out of memory. */
 static char *digest_request(const struct config_identity *i, const char *const *sans) {
     _cleanup(estc_buf_clear) struct estc_buf all = {0};
-    int rc = digest_add(&all, i->url_parts.root);
+    _cleanup(estc_url_clear) struct estc_url server = {0};
+    if (i->urls)
+        estc_url_parse(i->urls[0], &server, NULL); /* if it does not fit, nothing of this counts */
+    int rc = digest_add(&all, server.root);
     if (!rc)
         rc = digest_add(&all, i->label);
     if (!rc && sans)

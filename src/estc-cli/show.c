@@ -71,6 +71,14 @@ static char *row_last(json_t *object, const char *member, int64_t now, bool *non
     return action && clean && when ? text_format("%s: %s, at %s", action, clean, when) : NULL;
 }
 
+/* Which of several it was that the last attempt spoke with. */
+static char *row_server(json_t *object, const char *member, int64_t now, bool *none) {
+    if (json_array_size(json_object_get(object, "urls")) > 1)
+        return row_text(object, member, now, none);
+    *none = true;
+    return NULL;
+}
+
 static char *row_failures(json_t *object, const char *member, int64_t now, bool *none) {
     (void)now;
     json_int_t n = json_integer_value(json_object_get(object, member));
@@ -151,10 +159,11 @@ static const struct row identity_rows[] = {
     {"Paused", row_since, "paused_since"},
     {"Next", row_next, "next_why"},
     {"Last", row_last, "last_result"},
+    {"Answered", row_server, "last_server"},
     {"Error", row_text, "last_error"},
     {"Failures", row_failures, "failures"},
     {"Deployed", row_deploy, "deploy"},
-    {"Server", row_text, "url"},
+    {"Server", NULL, "urls"},
     {"Label", row_text, "label"},
     {"Directory", row_text, "directory"},
     {"Defined", row_origin, "origin"},

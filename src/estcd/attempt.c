@@ -11,6 +11,9 @@
  * (4.xx) means that there is no certificate for it, and a certificate that has expired by the time
  * it arrives, or has the old names instead of new ones, is of no use: in these cases the next
  * attempt begins with a new key.
+ *
+ * Where several servers are named, all of this is done with one after the other until one of them
+ * has answered: what a server could not be asked, the next one is.
  */
 #include "attempt_internal.h"
 
@@ -19,6 +22,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "common/journal.h"
 #include "common/pem.h"
 #include "timebase.h"
@@ -49,6 +53,8 @@ static void attempt_clear(struct attempt *a) {
     free(a->configured);
     X509_free(a->renewed);
     pem_credentials_clear(&a->credentials);
+    facts_clear(&a->facts);
+    estc_url_clear(&a->server);
     store_close(a->store);
 }
 
@@ -74,14 +80,17 @@ static bool is_behind(const struct attempt *a, int step) {
 }
 
 static int run_steps(struct attempt *a, struct estc_error *err) {
+    bool again = a->servers->failed != 0; /* with the same files */
     for (int step = 0; step < ATTEMPT_STEP_MAX_; step++) {
         if (is_behind(a, step))
             continue;
+        a->step = (enum attempt_step)step;
         _cleanup(freep) char *detail = NULL;
         int rc = steps[step](a, &detail, err);
         if (rc)
             return rc;
-        a->report(a->arg, (enum attempt_step)step, detail);
+        if (!again || step > ATTEMPT_CREDENTIALS)
+            a->report(a->arg, (enum attempt_step)step, detail);
     }
     return 0;
 }
@@ -93,50 +102,93 @@ static int settle(struct attempt *a, int rc, struct estc_error *err) {
         a->pending.retry_at = now + a->retry_after;
         if (a->pending.since == 0 || a->pending.since > now) /* or the clock was set back */
             a->pending.since = now;
+        free(a->pending.url);
+        a->pending.url = strdup(attempt_url(a));
         int saved = store_save_pending(a->store, &a->pending, err);
         return saved ? saved : rc;
     }
     time_t now = (time_t)timebase_now();
     bool expired = a->issued && X509_cmp_time(X509_get0_notAfter(a->issued), &now) < 0;
-    if (a->store && (rc == ESTC_E_REJECTED || expired || a->unwilling))
+    bool refused = rc == ESTC_E_REJECTED && a->step == ATTEMPT_ENROLL;
+    if (a->store && (refused || expired || a->unwilling))
         store_drop_pending(a->store, NULL);
     return rc;
 }
 
-/* True when the server would not renew under other names. */
-static bool run_once(const struct attempt_task *task, const struct estc_wait *wait,
-                     attempt_report_fn report, void *arg, struct attempt_result *result) {
+void attempt_result_clear(struct attempt_result *result) {
+    free(result->text);
+    free(result->server);
+    *result = (struct attempt_result){0};
+}
+
+/* What one server has brought. */
+struct outcome {
+    struct attempt_result result;
+    bool unwilling; /* it would not renew under other names */
+    bool elsewhere; /* another one may do better */
+};
+
+static void run_once(const struct attempt_task *task, struct attempt_servers *servers,
+                     attempt_report_fn report, void *arg, struct outcome *out) {
     _cleanup(attempt_clear) struct attempt a = {
         .task = task,
         .identity = task->identity,
         .report = report,
         .arg = arg,
-        .wait = *wait,
+        .servers = servers,
     };
     struct estc_error err = {0};
     int rc = task->action == SCHEDULE_ROLLBACK ? attempt_roll_back(&a, &err) : run_steps(&a, &err);
+    out->elsewhere = servers_may_differ(a.step, rc);
     if (rc)
         rc = settle(&a, rc, &err);
-    *result = (struct attempt_result){
+    out->unwilling = a.unwilling;
+    out->result = (struct attempt_result){
         .code = rc,
         .text = rc ? strdup(err.text) : NULL,
+        .server = a.spoken ? strdup(attempt_url(&a)) : NULL,
         .retry_after = rc == ESTC_E_PENDING ? a.retry_after : 0,
         .since = rc == ESTC_E_PENDING ? a.pending.since : 0,
     };
-    return a.unwilling;
+}
+
+/* One server after the other, until one has answered; true when it was unwilling. Each begins with
+ * what is on disk: the key and the request are the same. */
+static bool run_servers(const struct attempt_task *task, struct attempt_servers *servers,
+                        attempt_report_fn report, void *arg, struct attempt_result *result) {
+    for (;;) {
+        struct outcome outcome = {0};
+        run_once(task, servers, report, arg, &outcome);
+        attempt_result_clear(result);
+        *result = outcome.result;
+        if (servers->n < 2 || !outcome.elsewhere)
+            return outcome.unwilling;
+        const char *text = result->text ? result->text : "";
+        if (!servers_failed(servers, result->code, text))
+            break;
+        journal_notice("%s: %s: %s; the next server is asked", task->identity->id,
+                       servers->urls[servers->asked], text);
+    }
+    attempt_result_clear(result);
+    result->code = servers_sum(servers, &result->text);
+    return false;
 }
 
 /* Other names can be had from the birth certificate, too, as the first ones were. The second try
  * asks for no renewal, so there is no third. */
 void attempt_run(const struct attempt_task *task, attempt_report_fn report, void *arg,
                  struct attempt_result *result) {
-    const struct estc_wait wait = estc_wait_in(attempt_timeout(task) * 1000);
-    if (!run_once(task, &wait, report, arg, result))
+    _cleanup(servers_clear) struct attempt_servers servers = {
+        .urls = task->identity->urls,
+        .n = text_list_len(task->identity->urls),
+        .wait = estc_wait_in(attempt_timeout(task) * 1000),
+    };
+    *result = (struct attempt_result){0};
+    if (!run_servers(task, &servers, report, arg, result))
         return;
     journal_notice("%s: no renewal under the new names, so they are enrolled with the birth "
                    "certificate: %s",
                    task->identity->id, result->text ? result->text : "");
-    free(result->text);
     const struct attempt_task anew = {
         .config = task->config,
         .identity = task->identity,
@@ -144,5 +196,5 @@ void attempt_run(const struct attempt_task *task, attempt_report_fn report, void
         .rekey = task->rekey,
         .anew = task->anew,
     };
-    run_once(&anew, &wait, report, arg, result);
+    run_servers(&anew, &servers, report, arg, result);
 }

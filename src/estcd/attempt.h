@@ -41,6 +41,10 @@ struct attempt_task {
     int64_t timeout; /* seconds it may take; 0: what the identity says */
 };
 
+/* Each server brings its steps, and the whole may have to begin again with the birth certificate.
+ */
+#define ATTEMPT_REPORTS_MAX ((CONFIG_URLS_MAX + 1) * ATTEMPT_STEP_MAX_)
+
 /* The same, without the zero. */
 static inline int64_t attempt_timeout(const struct attempt_task *task) {
     return task->timeout > 0 ? task->timeout : task->identity->attempt_timeout;
@@ -50,6 +54,7 @@ static inline int64_t attempt_timeout(const struct attempt_task *task) {
 struct attempt_result {
     int code;            /* 0, ESTC_E_* or negative errno */
     char *text;          /* error text, clean; NULL on success */
+    char *server;        /* URL of the server that was spoken with; NULL: with none */
     int64_t retry_after; /* seconds, with ESTC_E_PENDING */
     int64_t since;       /* with ESTC_E_PENDING: when the CA first said so */
 };
@@ -57,6 +62,7 @@ struct attempt_result {
 /* Called after each step; text is a detail for people, or NULL. */
 typedef void (*attempt_report_fn)(void *arg, enum attempt_step step, const char *text);
 
-/* Fills result, whatever happens; the caller frees result->text. */
+/* Fills result, whatever happens; it is the caller's to clear. */
 void attempt_run(const struct attempt_task *task, attempt_report_fn report, void *arg,
                  struct attempt_result *result);
+void attempt_result_clear(struct attempt_result *result);

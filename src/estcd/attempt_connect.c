@@ -40,33 +40,33 @@ static enum estc_op op_of(const struct attempt *a) {
     return a->renewing ? ESTC_OP_SREN : ESTC_OP_SEN;
 }
 
+bool attempt_has_working(const struct attempt *a) {
+    return a->have_facts && a->facts.not_after > timebase_now();
+}
+
 /* Whether a pending /skg is for a successor: the operation alone does not tell. */
 static bool can_renew(const struct attempt *a) {
-    _cleanup(facts_clear) struct facts facts = {0};
-    return store_load_facts(a->task->config->state_directory, a->identity->id, &facts, NULL) == 0 &&
-           facts.not_after > timebase_now() &&
-           strcmp(facts.request_digest, a->identity->request_digest) == 0;
+    return attempt_has_working(a) &&
+           strcmp(a->facts.request_digest, a->identity->request_digest) == 0;
 }
 
 /* Whether a renewal would have to ask for other names than those of the current certificate. */
 static bool wants_other_names(const struct attempt *a) {
-    _cleanup(facts_clear) struct facts facts = {0};
-    return store_load_facts(a->task->config->state_directory, a->identity->id, &facts, NULL) == 0 &&
-           identity_wants_names_only(a->identity, &facts);
+    return a->have_facts && identity_wants_names_only(a->identity, &a->facts);
 }
 
-/* Whether what is pending is for the key that is in force. */
-static bool keeps_key(const struct attempt *a) {
+bool attempt_keeps_key(const struct attempt *a, const EVP_PKEY *key) {
     _cleanup(store_current_clear) struct store_current current = {0};
-    return store_load_current(a->store, &current, NULL) == 0 &&
-           EVP_PKEY_eq(current.key, a->pending.key) == 1;
+    return store_load_current(a->store, &current, NULL) == 0 && EVP_PKEY_eq(current.key, key) == 1;
 }
 
 /* Opens the folder, and picks the operation: what the plan says, or what is pending. */
-int attempt_open(struct attempt *a, char **detail, struct estc_error *err) {
-    int rc = store_open(a->task->config->state_directory, a->identity->id, &a->store, err);
+static int open_folder(struct attempt *a, char **detail, struct estc_error *err) {
+    const char *state = a->task->config->state_directory;
+    int rc = store_open(state, a->identity->id, &a->store, err);
     if (rc)
         return rc;
+    a->have_facts = store_load_facts(state, a->identity->id, &a->facts, NULL) == 0;
     a->renewing = a->task->action == SCHEDULE_RENEW;
     a->op = op_of(a);
     rc = attempt_find_candidate(a, err);
@@ -78,7 +78,7 @@ int attempt_open(struct attempt *a, char **detail, struct estc_error *err) {
     if (rc)
         return rc;
     bool same = strcmp(a->pending.request_digest, a->identity->request_digest) == 0 &&
-                !(a->task->rekey && keeps_key(a));
+                !(a->task->rekey && attempt_keeps_key(a, a->pending.key));
     if (same && a->task->action == SCHEDULE_POLL) {
         a->op = a->pending.op;
         a->renewing = a->op == ESTC_OP_SREN || (a->op == ESTC_OP_SKG && can_renew(a));
@@ -96,6 +96,15 @@ int attempt_open(struct attempt *a, char **detail, struct estc_error *err) {
     /* It belongs to another question than the one that is asked now. */
     store_pending_clear(&a->pending);
     return store_drop_pending(a->store, err);
+}
+
+/* What waits is asked for again where it waits. */
+int attempt_open(struct attempt *a, char **detail, struct estc_error *err) {
+    int rc = open_folder(a, detail, err);
+    if (rc)
+        return rc;
+    a->wait = servers_pick(a->servers, a->pending.url, clock_boot_ms());
+    return estc_url_parse(attempt_url(a), &a->server, err);
 }
 
 /* The certificate to renew authenticates its own renewal (RFC 7030 section 3.3.2). */
@@ -149,8 +158,8 @@ struct estc_coaps_options attempt_way(const struct attempt *a,
                                       const struct estc_credentials *credentials) {
     const struct config_identity *i = a->identity;
     return (struct estc_coaps_options){
-        .host = i->url_parts.host,
-        .port = i->url_parts.port,
+        .host = a->server.host,
+        .port = a->server.port,
         .credentials = *credentials,
         .trust = a->trust,
         .explicit_trust = attempt_explicit(a),
@@ -166,15 +175,18 @@ struct estc_coaps_options attempt_way(const struct attempt *a,
     };
 }
 
-int attempt_reach(struct attempt *a, char **detail, struct estc_error *err) {
-    const struct config_identity *i = a->identity;
-    struct estc_client_options client = {
-        .root = i->url_parts.root,
-        .label = i->label,
-        .discover = !i->url_parts.has_root,
-        .host = i->url_parts.host,
-        .port = i->url_parts.port,
+struct estc_client_options attempt_root(const struct attempt *a) {
+    return (struct estc_client_options){
+        .root = a->server.root,
+        .label = a->identity->label,
+        .discover = !a->server.has_root,
+        .host = a->server.host,
+        .port = a->server.port,
     };
+}
+
+int attempt_reach(struct attempt *a, char **detail, struct estc_error *err) {
+    struct estc_client_options client = attempt_root(a);
     struct estc_coaps_options options = attempt_way(a, &a->credentials);
     int rc = attempt_bootstrap(a, &options, &client, err);
     if (rc)
@@ -189,7 +201,8 @@ int attempt_reach(struct attempt *a, char **detail, struct estc_error *err) {
         rc = estc_client_connect(a->client, &a->wait, err);
     if (rc)
         return rc;
-    *detail = strdup(i->url);
+    a->spoken = true;
+    *detail = strdup(attempt_url(a));
     return *detail ? 0 : out_of_memory(err);
 }
 

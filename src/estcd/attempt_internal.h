@@ -8,6 +8,7 @@
 #include <estc/estc.h>
 
 #include "attempt.h"
+#include "attempt_servers.h"
 #include "common/sealfile.h"
 #include "est/wishes.h"
 #include "store.h"
@@ -18,7 +19,11 @@ struct attempt {
     const struct config_identity *identity;
     attempt_report_fn report;
     void *arg;
-    struct estc_wait wait;
+    struct attempt_servers *servers;
+    struct estc_url server; /* the one that is asked */
+    struct estc_wait wait;  /* of the server that is asked */
+    enum attempt_step step;
+    bool spoken; /* there was a connection with it */
     enum estc_op op;
     bool
         renewing; /* the current certificate authenticates, and its names are asked for again ... */
@@ -26,6 +31,8 @@ struct attempt {
     bool unwilling; /* which the server has refused, or passed over */
 
     struct store *store;
+    bool have_facts; /* of what is in force */
+    struct facts facts;
     struct estc_credentials credentials; /* who we are in the handshake */
     struct estc_trust *trust;            /* implicit anchors for the server, or NULL */
     char *configured;                    /* digest of what the configuration trusts */
@@ -71,9 +78,18 @@ ATTEMPT_STEP(attempt_commit);
 int attempt_roll_back(struct attempt *a, struct estc_error *err);
 /* What an earlier attempt got issued and did not put in force, if it still fits. attempt_prove.c */
 int attempt_find_candidate(struct attempt *a, struct estc_error *err);
+/* The server that is asked. */
+static inline const char *attempt_url(const struct attempt *a) {
+    return a->identity->urls[a->servers->asked];
+}
+/* Whether a certificate is in force that has not expired. attempt_connect.c */
+bool attempt_has_working(const struct attempt *a);
+/* Whether this is the key in force. attempt_connect.c */
+bool attempt_keeps_key(const struct attempt *a, const EVP_PKEY *key);
 /* The server and the way there, as these credentials. attempt_connect.c */
 struct estc_coaps_options attempt_way(const struct attempt *a,
                                       const struct estc_credentials *credentials);
+struct estc_client_options attempt_root(const struct attempt *a);
 
 /* Who may vouch for the server: fills in trust, held and designated. attempt_trust.c */
 int attempt_load_trust(struct attempt *a, struct estc_error *err);

@@ -39,7 +39,8 @@ int attempt_find_candidate(struct attempt *a, struct estc_error *err) {
     /* One that does not fit stays until another takes its place: it harms nobody. */
     int64_t now = timebase_now();
     if (candidate.facts.not_after <= now || candidate.facts.not_before > now + DAY ||
-        strcmp(candidate.facts.request_digest, a->identity->request_digest) != 0)
+        strcmp(candidate.facts.request_digest, a->identity->request_digest) != 0 ||
+        (a->task->rekey && attempt_keeps_key(a, candidate.key)))
         return 0;
     a->issued_key = TAKE(candidate.key);
     a->issued = TAKE(candidate.cert);
@@ -72,12 +73,19 @@ static int handshake(struct attempt *a, struct estc_error *err) {
     const struct estc_credentials own = {
         .key = a->issued_key, .cert = a->issued, .chain = a->chain};
     struct estc_coaps_options options = attempt_way(a, &own);
-    if (a->anchors)
-        options.explicit_trust = a->anchors;
+    const struct estc_client_options client = attempt_root(a);
+    /* By a fingerprint, and with no more than that when the candidate is an earlier attempt's. */
+    int rc = a->anchors ? 0 : attempt_bootstrap(a, &options, &client, err);
+    if (rc)
+        return rc;
+    options.explicit_trust = a->anchors ? a->anchors : attempt_explicit(a);
     if (options.explicit_trust && a->identity->implicit_trust != CONFIG_IMPLICIT_ALWAYS)
         options.trust = NULL;
-    int rc = estc_coaps_new(&options, &transport, err);
-    return rc ? rc : transport->ops->connect(transport, &a->wait, err);
+    rc = estc_coaps_new(&options, &transport, err);
+    if (!rc)
+        rc = transport->ops->connect(transport, &a->wait, err);
+    a->spoken |= !rc;
+    return rc;
 }
 
 /* --- the dates --- */
@@ -92,18 +100,16 @@ bool prove_has_begun(const struct prove_dates *d) {
 
 /* Whether something in force would be missed, and whether the new one may take its place yet. */
 static int compare(const struct attempt *a, bool *works, struct estc_error *err) {
-    _cleanup(facts_clear) struct facts facts = {0};
     _cleanup(estc_cert_facts_clear) struct estc_cert_facts issued = {0};
     int rc = estc_cert_facts_get(a->issued, &issued, err);
     if (rc)
         return rc;
     struct prove_dates dates = {
         .begins = issued.not_before, .came = a->issued_at, .now = timebase_now()};
-    dates.have_current =
-        store_load_facts(a->task->config->state_directory, a->identity->id, &facts, NULL) == 0;
-    dates.not_before = facts.not_before;
-    dates.not_after = facts.not_after;
-    *works = dates.have_current && facts.not_after > dates.now;
+    dates.have_current = a->have_facts;
+    dates.not_before = a->facts.not_before;
+    dates.not_after = a->facts.not_after;
+    *works = attempt_has_working(a);
     /* Below the floor the system clock is known to be wrong, and not the CA's. */
     if (!timebase_trusted() || prove_has_begun(&dates))
         return 0;

@@ -153,7 +153,7 @@ static int keep(struct attempt *a, const struct estc_trust *set, const char *ori
     if (a->held.trust && same_set(a->held.trust, set))
         return 0;
     _cleanup(trust_facts_clear) struct trust_facts facts = {0};
-    int rc = trust_facts_make(set, origin, a->identity->url, a->configured, &facts, err);
+    int rc = trust_facts_make(set, origin, attempt_url(a), a->configured, &facts, err);
     if (!rc)
         rc = store_commit_trust(a->store, set, &facts, timebase_now(), err);
     return rc;

@@ -64,7 +64,7 @@ static const struct ctl_field identity_fields[] = {
     {"defined_in", CTL_STRING},
     {"alert", CTL_STRING, .optional = true},
     {"alert_why", CTL_STRING, .optional = true},
-    {"url", CTL_STRING},
+    {"urls", CTL_STRINGS},
     {"label", CTL_STRING, .optional = true},
     {"subject", CTL_STRING},
     {"sans", CTL_STRINGS},
@@ -81,6 +81,7 @@ static const struct ctl_field identity_fields[] = {
     {"last_action", CTL_STRING, .optional = true},
     {"last_result", CTL_STRING},
     {"last_error", CTL_STRING, .optional = true},
+    {"last_server", CTL_STRING, .optional = true},
     {"last_attempt", CTL_STRING, .optional = true},
     {"failures", CTL_INT},
     {"exit_code", CTL_INT},
@@ -227,14 +228,14 @@ static json_t *history(const struct member *member) {
     bool tried = attempts->last_attempt != 0;
     bool pending = attempts->pending_until != 0 && attempts->pending_since != 0;
     return json_pack(
-        "{s:s, s:s, s:s, s:s*, s:s*, s:s*, s:s, s:s*, s:s*, s:I, s:i}", "next_action",
+        "{s:s, s:s, s:s, s:s*, s:s*, s:s*, s:s, s:s*, s:s*, s:s*, s:I, s:i}", "next_action",
         schedule_action_names[plan.action], "next_due", clock_text(plan.due, due), "next_why",
         plan.why, "pending_since", pending ? clock_text(attempts->pending_since, since) : NULL,
         "paused_since",
         attempts->paused_since != 0 ? clock_text(attempts->paused_since, paused) : NULL,
         "last_action", attempts->last_action, "last_result",
         tried ? estc_status_name(attempts->last_result) : "none", "last_error",
-        attempts->last_error, "last_attempt",
+        attempts->last_error, "last_server", attempts->last_server, "last_attempt",
         tried ? clock_text(attempts->last_attempt, last) : NULL, "failures",
         (json_int_t)attempts->failures, "exit_code", identity_exit_code(identity, timebase_now()));
 }
@@ -266,11 +267,11 @@ json_t *control_identity(const struct manager *manager, const struct member *mem
         member_requested(member) ? strdup(config->origin.file)
                                  : text_format("%s:%u", config->origin.file, config->origin.line);
     _cleanup(json_freep) json_t *json = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s*, s:s*, s:s, s:s*, s:s, s:o, s:s, s:s}", "id", config->id,
+        "{s:s, s:s, s:s, s:s, s:s*, s:s*, s:o, s:s*, s:s, s:o, s:s, s:s}", "id", config->id,
         "state", identity_state_names[identity_state(identity, timebase_now())], "origin",
         member_requested(member) ? "request" : "configuration", "defined_in",
         defined ? defined : "", "alert", quiet ? NULL : alert_level_names[alert.level], "alert_why",
-        quiet ? NULL : alert.why, "url", config->url, "label", config->label, "subject",
+        quiet ? NULL : alert.why, "urls", texts(config->urls), "label", config->label, "subject",
         config->subject ? config->subject : "", "sans", texts(config->subject_alt_names),
         "key_type", estc_key_type_name((enum estc_key_type)config->key_type), "directory",
         directory ? directory : "");

@@ -21,9 +21,8 @@
 #include "store_history.h"
 #include "timebase.h"
 
-/* An attempt has one for each step and a result; somebody who has much more to say is not our own
- * worker any more, whatever runs there. */
-#define MESSAGES_MAX 64
+/* Whoever has more to say is not our own worker any more, whatever runs there. */
+#define MESSAGES_MAX (ATTEMPT_REPORTS_MAX + 1)
 
 static void tell(const struct member *member, enum manager_event_kind kind, const char *step,
                  const char *text) {
@@ -33,6 +32,12 @@ static void tell(const struct member *member, enum manager_event_kind kind, cons
 }
 
 /* --- the outcome --- */
+
+/* NULL when none has answered. */
+static char *server_field(const struct member *member) {
+    const char *server = member->identity.attempts.last_server;
+    return server ? text_format("ESTC_SERVER=%s", server) : NULL;
+}
 
 static void log_issued(const struct member *member) {
     const struct facts *facts = &member->identity.facts;
@@ -46,7 +51,8 @@ static void log_issued(const struct member *member) {
     _cleanup(freep) char *f_serial = text_format("ESTC_SERIAL=%s", facts->serial);
     _cleanup(freep) char *f_until = text_format("ESTC_NOT_AFTER=%s", until);
     _cleanup(freep) char *f_subject = text_format("ESTC_SUBJECT=%s", subject);
-    const char *const fields[] = {"ESTC_RESULT=ok", f_serial, f_until, f_subject, NULL};
+    _cleanup(freep) char *f_server = server_field(member);
+    const char *const fields[] = {"ESTC_RESULT=ok", f_serial, f_until, f_subject, f_server, NULL};
     catalog_log(renewed ? CATALOG_RENEWED : CATALOG_ISSUED, id, fields,
                 "%s: certificate %s for %s in force until %s", id, facts->serial, subject, until);
 }
@@ -58,7 +64,8 @@ static void log_failure(const struct member *member, enum catalog_event event) {
         text_format("ESTC_RESULT=%s", estc_status_name(attempts->last_result));
     _cleanup(freep) char *f_action = text_format("ESTC_ACTION=%s", attempts->last_action);
     _cleanup(freep) char *f_failures = text_format("ESTC_FAILURES=%u", attempts->failures);
-    const char *const fields[] = {f_result, f_action, f_failures, NULL};
+    _cleanup(freep) char *f_server = server_field(member);
+    const char *const fields[] = {f_result, f_action, f_failures, f_server, NULL};
     char when[CLOCK_TEXT_MAX];
     catalog_log(event, id, fields, "%s: %s: %s; next: %s at %s", id, attempts->last_action,
                 attempts->last_error, schedule_action_names[member->plan.action],
@@ -90,6 +97,8 @@ static enum manager_event_kind record(struct member *member, const struct attemp
     int64_t now = timebase_now();
     free(attempts->last_error);
     free(attempts->last_action);
+    free(attempts->last_server);
+    attempts->last_server = result->server ? strdup(result->server) : NULL;
     attempts->last_action = strdup(schedule_action_names[member->action]);
     attempts->last_error = result->code ? strdup(result->text ? result->text : "") : NULL;
     attempts->last_result = result->code;
@@ -204,8 +213,7 @@ static void member_forget_worker(struct member *member) {
 }
 
 static void member_clear_result(struct member *member) {
-    free(member->result.text);
-    member->result = (struct attempt_result){0};
+    attempt_result_clear(&member->result);
     member->have_result = false;
 }
 
@@ -288,9 +296,12 @@ static bool has_committed(const struct member *member) {
  * what went wrong: the truth is on disk, whatever it said or did after its work was done. */
 static void explain_death(struct member *member, const siginfo_t *si) {
     bool claimed = member->have_result && member->result.code == 0;
+    _cleanup(freep) char *server = claimed ? TAKE(member->result.server) : NULL;
     member_clear_result(member);
-    if (has_committed(member))
+    if (has_committed(member)) {
+        member->result.server = TAKE(server);
         return;
+    }
     bool timed_out = member->overdue || (si->si_code != CLD_EXITED && si->si_status == SIGALRM);
     member->result = (struct attempt_result){
         .code = timed_out ? ESTC_E_TIMEOUT : -EIO,
@@ -343,7 +354,7 @@ static int on_exit_of_worker(sd_event_source *source, const siginfo_t *si, void 
     member->result = (struct attempt_result){0};
     member->have_result = false;
     apply(member, &result);
-    free(result.text);
+    attempt_result_clear(&result);
     manager_schedule(member->manager);
     return 0;
 }

@@ -24,7 +24,7 @@
 
 #define ATTEMPTS "attempts.json"
 #define ASIDE_TRIES 1000
-#define ERROR_TEXT_MAX 512
+#define ERROR_TEXT_MAX 1024
 #define FAILURES_MAX 1000000000
 #define GENERATION_MAX INT64_C(999999999999999) /* 15 digits, as in a generation's name */
 
@@ -217,6 +217,7 @@ void store_attempts_forget(struct store_attempts *attempts) {
 void store_attempts_clear(struct store_attempts *attempts) {
     free(attempts->last_error);
     free(attempts->last_action);
+    free(attempts->last_server);
     *attempts = (struct store_attempts){0};
 }
 
@@ -232,6 +233,7 @@ void store_load_attempts(const char *state_directory, const char *id, struct sto
         .last_result = (int)ctl_json_int(json, "last_result", INT_MIN, ESTC_E_MAX_ - 1),
         .last_error = ctl_json_text(json, "last_error", ERROR_TEXT_MAX),
         .last_action = ctl_json_text(json, "last_action", ERROR_TEXT_MAX),
+        .last_server = ctl_json_text(json, "last_server", ERROR_TEXT_MAX),
         .pending_until = ctl_json_int(json, "pending_until", 0, CLOCK_LAST),
         .pending_since = ctl_json_int(json, "pending_since", 0, CLOCK_LAST),
         .rolled_back = ctl_json_int(json, "rolled_back", 0, GENERATION_MAX),
@@ -243,11 +245,12 @@ void store_load_attempts(const char *state_directory, const char *id, struct sto
 int store_save_attempts(const char *state_directory, const char *id,
                         const struct store_attempts *attempts, struct estc_error *err) {
     _cleanup(json_freep) json_t *json = json_pack(
-        "{s:I, s:I, s:i, s:I, s:I, s:I, s:s*, s:s*}", "failures", (json_int_t)attempts->failures,
-        "last_attempt", (json_int_t)attempts->last_attempt, "last_result", attempts->last_result,
-        "pending_until", (json_int_t)attempts->pending_until, "pending_since",
-        (json_int_t)attempts->pending_since, "rolled_back", (json_int_t)attempts->rolled_back,
-        "last_error", attempts->last_error, "last_action", attempts->last_action);
+        "{s:I, s:I, s:i, s:I, s:I, s:I, s:s*, s:s*, s:s*}", "failures",
+        (json_int_t)attempts->failures, "last_attempt", (json_int_t)attempts->last_attempt,
+        "last_result", attempts->last_result, "pending_until", (json_int_t)attempts->pending_until,
+        "pending_since", (json_int_t)attempts->pending_since, "rolled_back",
+        (json_int_t)attempts->rolled_back, "last_error", attempts->last_error, "last_action",
+        attempts->last_action, "last_server", attempts->last_server);
     /* Said only where it is so. */
     const struct {
         const char *name;

@@ -74,6 +74,7 @@ struct store_attempts {
     int last_result;       /* 0, ESTC_E_* or a negative errno */
     char *last_error;      /* clean text, or NULL */
     char *last_action;     /* schedule_action_names[], or NULL */
+    char *last_server;     /* URL of the server that the last attempt spoke with, or NULL */
     int64_t pending_until; /* when the CA wants to be asked again; 0: nothing pending */
     int64_t pending_since; /* when it first said so; 0: not known */
     int64_t rolled_back;   /* the generation that somebody went back to; 0: none */
@@ -142,6 +143,7 @@ struct store_pending {
     char *request_digest;
     struct estc_buf csr; /* DER; empty: the key is there, the request is not yet */
     int64_t retry_at;    /* seconds since 1970; 0: not answered yet */
+    char *url;           /* of the server that said 5.03; NULL: none has */
     int64_t since;       /* when the CA first said that it has not decided; 0: it has not said so */
 };
 /* -ENOENT: none. A broken one is set aside and -ENOENT returned. */

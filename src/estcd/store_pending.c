@@ -25,6 +25,7 @@
 
 #define REQUEST_FILE "request.json"
 #define DIGEST_MAX 128
+#define URL_MAX 1024
 
 static int out_of_memory(struct estc_error *err) {
     return estc_error_set(err, -ENOMEM, "out of memory");
@@ -33,6 +34,7 @@ static int out_of_memory(struct estc_error *err) {
 void store_pending_clear(struct store_pending *pending) {
     EVP_PKEY_free(pending->key);
     free(pending->request_digest);
+    free(pending->url);
     estc_buf_clear(&pending->csr);
     *pending = (struct store_pending){0};
 }
@@ -71,9 +73,10 @@ static json_t *pending_to_json(const struct store_pending *pending) {
     _cleanup(freep) char *csr = base64(&pending->csr);
     if (!csr)
         return NULL;
-    return json_pack("{s:s, s:s, s:s, s:I, s:I}", "op", estc_op_info(pending->op)->name,
+    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:s*}", "op", estc_op_info(pending->op)->name,
                      "request_digest", pending->request_digest, "csr", csr, "retry_at",
-                     (json_int_t)pending->retry_at, "since", (json_int_t)pending->since);
+                     (json_int_t)pending->retry_at, "since", (json_int_t)pending->since, "url",
+                     pending->url);
 }
 
 /* The folder, in place of whatever stands there; a descriptor, or negative. */
@@ -145,8 +148,12 @@ static bool pending_from_json(const json_t *json, struct store_pending *out) {
     if (out->retry_at < 0 || out->retry_at > CLOCK_LAST || out->since < 0 ||
         out->since > CLOCK_LAST)
         return false;
+    const json_t *url = json_object_get(json, "url"); /* nor who had said so */
+    if (url && (!json_is_string(url) || json_string_length(url) > URL_MAX))
+        return false;
+    out->url = url ? strdup(json_string_value(url)) : NULL;
     out->request_digest = strdup(digest);
-    return out->request_digest &&
+    return out->request_digest && (out->url || !url) &&
            unbase64(json_string_value(csr), json_string_length(csr), &out->csr);
 }
 

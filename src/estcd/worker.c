@@ -35,7 +35,7 @@
 
 void worker_message_clear(struct worker_message *message) {
     free(message->text);
-    free(message->result.text);
+    attempt_result_clear(&message->result);
     *message = (struct worker_message){0};
 }
 
@@ -57,8 +57,8 @@ static int bad_message(struct estc_error *err) {
     return estc_error_set(err, ESTC_E_MALFORMED, "a worker sent what is no message");
 }
 
-static int copy_text(const json_t *json, char **out, struct estc_error *err) {
-    const json_t *text = json_object_get(json, "text");
+static int copy_text(const json_t *json, const char *member, char **out, struct estc_error *err) {
+    const json_t *text = json_object_get(json, member);
     if (!text)
         return 0;
     if (!json_is_string(text))
@@ -72,7 +72,7 @@ static int parse_step(const json_t *json, const char *name, struct worker_messag
     for (int step = 0; step < ATTEMPT_STEP_MAX_; step++)
         if (strcmp(name, attempt_step_names[step]) == 0) {
             out->step = (enum attempt_step)step;
-            return copy_text(json, &out->text, err);
+            return copy_text(json, "text", &out->text, err);
         }
     return bad_message(err);
 }
@@ -93,7 +93,8 @@ static int parse_result(const json_t *json, struct worker_message *out, struct e
     out->result.code = (int)value;
     out->result.retry_after = wait;
     out->result.since = since;
-    return copy_text(json, &out->result.text, err);
+    int rc = copy_text(json, "text", &out->result.text, err);
+    return rc ? rc : copy_text(json, "server", &out->result.server, err);
 }
 
 int worker_message_parse(const void *data, size_t len, struct worker_message *out,
@@ -183,10 +184,10 @@ static void run(const struct attempt_task *task) {
         result = (struct attempt_result){.code = rc, .text = strdup(err.text)};
     else
         attempt_run(task, report, &fd, &result);
-    send_message(fd, json_pack("{s:i, s:I, s:I, s:s*}", "result", result.code, "retry_after",
+    send_message(fd, json_pack("{s:i, s:I, s:I, s:s*, s:s*}", "result", result.code, "retry_after",
                                (json_int_t)result.retry_after, "since", (json_int_t)result.since,
-                               "text", result.text));
-    free(result.text);
+                               "text", result.text, "server", result.server));
+    attempt_result_clear(&result);
 }
 
 static _Noreturn void child(const struct attempt_task *task, int fd, pid_t parent) {

@@ -108,7 +108,7 @@ class Control(harness.ClassSite):
 
     def test_replies_hold_what_the_description_says(self):
         identity = self.connect().ask(f"{NAME}.Show", {"id": "gw"})["parameters"]["identity"]
-        for key, kind in {"id": str, "state": str, "url": str, "subject": str, "sans": list,
+        for key, kind in {"id": str, "state": str, "urls": list, "subject": str, "sans": list,
                           "key_type": str, "directory": str, "certificate": dict,
                           "next_action": str, "next_due": str, "next_why": str,
                           "last_result": str, "failures": int, "exit_code": int}.items():

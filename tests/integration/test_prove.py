@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A new certificate is tried in a handshake before it is put in force. The server refuses it, or is
 gone by then: what works stays, nothing is asked for twice, and where nothing works nothing is lost."""
+import shutil
 from datetime import timedelta
 
 from OpenSSL import SSL
@@ -152,6 +153,43 @@ class Prove(harness.TestCase):
         self.assertEqual(self.s.estc("retry", "gw").status, harness.DONE)
         self.assertEqual(self.s.current("gw").resolve(), waiting)
         self.assertEqual(self.gate.count("sren"), 1)
+
+    def refused_renewal(self, *command):
+        self.enrolled()
+        self.gate.refusing = True
+        self.assertEqual(self.s.estc(*command, "gw").status, harness.REJECTED)
+        self.gate.refusing = False
+
+    def test_another_server_proves_it(self):
+        self.start()
+        self.refused_renewal("renew", "--force")
+        self.gate.refused.clear()
+        self.write_config(url=[f"coaps://localhost:{harness.free_port()}",
+                               f"coaps://localhost:{self.gate.port}"])
+        self.assertEqual(self.s.estc("reload").status, harness.DONE)
+        self.assert_taken("sren", 1)
+
+    def test_the_wish_for_another_key_outlives_an_old_candidate(self):
+        self.start(rekey=False)
+        self.refused_renewal("renew", "--force")
+        key = (self.s.current("gw") / "key.pem").read_bytes()
+        self.assertEqual((self.candidate / "key.pem").read_bytes(), key)
+        # That one ends before a new candidate takes the place of the old one.
+        self.gate.deaf = True
+        self.assertEqual(self.s.estc("rekey", "gw").status, harness.UNREACHABLE)
+        self.gate.deaf = False
+        self.gate.refused.clear()
+        self.assertEqual(self.s.estc("retry", "gw").status, harness.DONE)
+        self.assertNotEqual((self.s.current("gw") / "key.pem").read_bytes(), key)
+
+    def test_by_a_fingerprint_alone(self):
+        """The anchors are gone, so the candidate's attempt has to find them again."""
+        self.start()
+        self.write_config(trust=None, fingerprint=rogue.pki.fingerprint(self.gate.authority.cert))
+        self.refused_renewal("renew", "--force")
+        self.gate.refused.clear()
+        shutil.rmtree(self.s.state / "identities/gw/trust")
+        self.assert_taken("sren", 1)
 
     def test_the_first_one_is_refused(self):
         """Nothing works before it, so nothing is lost by it."""

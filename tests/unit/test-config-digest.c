@@ -73,6 +73,7 @@ static void the_digest_is_the_same_for_the_same_request(void **state) {
         ONE(ASKED "url = \"coaps://est.example/.well-known/est/\";"),
         ONE(ASKED "renew_at = \"20%\"; attempt_timeout = \"1h\"; block_size = 16;"),
         ONE(ASKED "trust = \"/other\"; birth = { certificate = \"/o\"; key = \"/k\"; };"),
+        ONE(ASKED "url = [\"coaps://est.example\", \"coaps://b.example/other\"];"),
         ONE(ASKED "key_type = \"p256\";"),
         ONE(ASKED "key = { origin = \"device\"; decrypt = \"/seal\"; };"),
     };

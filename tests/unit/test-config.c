@@ -30,9 +30,8 @@ static void an_identity_inherits_what_it_does_not_say(void **state) {
     char expected[PATH_MAX + 32];
     snprintf(expected, sizeof(expected), "%s/trust.pem", c->place->path);
     assert_string_equal(i->trust, expected);
-    assert_string_equal(i->url_parts.host, "est.example");
-    assert_int_equal(i->url_parts.port, 5684);
-    assert_string_equal(i->url_parts.root, "/.well-known/est");
+    assert_string_equal(i->urls[0], "coaps://est.example");
+    assert_null(i->urls[1]);
     assert_string_equal(i->birth_certificate, "/b/cert.pem");
     assert_string_equal(i->birth_key, "/b/key.pem");
     assert_null(i->label);
@@ -93,9 +92,7 @@ static void what_an_identity_says_wins(void **state) {
            "subject = \"\"; subject_alt_names = [\"DNS:gw\", \"IP:192.0.2.1\"];"
            "key_type = \"p256\"; renew_at = 0.7; allow_rsa_server = false; } );");
     const struct config_identity *i = config_at(config, 0);
-    assert_string_equal(i->url_parts.host, "2001:db8::1");
-    assert_int_equal(i->url_parts.port, 61617);
-    assert_string_equal(i->url_parts.root, "/est");
+    assert_string_equal(i->urls[0], "coaps://[2001:db8::1]:61617/est");
     assert_string_equal(i->label, "m");
     assert_string_equal(i->trust, "/t.pem");
     assert_string_equal(i->birth_key, "/k");
@@ -154,6 +151,24 @@ static void key_types_are_the_librarys(void **state) {
     }
 }
 
+static void several_urls_keep_their_order(void **state) {
+    struct config *config = load_good(
+        *state, "defaults = { " COMMON " subject = \"CN=x\"; };"
+                "defaults = { url = [\"coaps://a\", \"coaps://b:99/x\"]; };"
+                "identities = ( { id = \"two\"; }, { id = \"one\"; url = \"coaps://c\"; },"
+                "{ id = \"none\"; url = []; } );");
+    const struct config_identity *two = config_find(config, "two");
+    assert_string_equal(two->urls[0], "coaps://a");
+    assert_string_equal(two->urls[1], "coaps://b:99/x");
+    assert_null(two->urls[2]);
+    const struct config_identity *one = config_find(config, "one");
+    assert_string_equal(one->urls[0], "coaps://c");
+    assert_null(one->urls[1]);
+    /* An empty list says nothing. */
+    assert_string_equal(config_find(config, "none")->urls[0], "coaps://a");
+    config_free(config);
+}
+
 static void identities_are_sorted_and_found(void **state) {
     struct config *config =
         load_good(*state, "defaults = { " COMMON " subject = \"CN=x\"; };"
@@ -176,7 +191,7 @@ static void conf_d_adds_identities_and_replaces_keys(void **state) {
     assert_int_equal(config_count(config), 2);
     assert_int_equal(config->max_attempts, 9);
     assert_int_equal(config_find(config, "gw")->renew_at, 800);
-    assert_string_equal(config_find(config, "more")->url, "coaps://est.example");
+    assert_string_equal(config_find(config, "more")->urls[0], "coaps://est.example");
     assert_non_null(strstr(config_find(config, "more")->origin.file, "/conf.d/10.conf"));
     config_free(config);
 }
@@ -282,6 +297,7 @@ int main(void) {
         WITH_FILES(what_an_identity_says_wins),
         WITH_FILES(a14_only_harmless_wishes_are_obeyed_unless_said),
         WITH_FILES(key_types_are_the_librarys),
+        WITH_FILES(several_urls_keep_their_order),
         WITH_FILES(identities_are_sorted_and_found),
         WITH_FILES(conf_d_adds_identities_and_replaces_keys),
         WITH_FILES(ten_thousand_identities_load_fast),

@@ -37,7 +37,7 @@ static void every_member_is_a_key(void **state) {
     struct config_identity *i = read_back(c, config, text);
     assert_no_errors(&c->errors);
     assert_string_equal(i->id, "gw");
-    assert_string_equal(i->url, "coaps://h/x");
+    assert_string_equal(i->urls[0], "coaps://h/x");
     assert_string_equal(i->label, "l");
     assert_string_equal(i->subject, "CN=a");
     assert_string_equal(i->subject_alt_names[1], "DNS:c.example");

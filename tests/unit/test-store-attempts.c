@@ -10,6 +10,7 @@ static void attempts_are_read_back(void **state) {
         .last_result = ESTC_E_UNREACHABLE,
         .last_error = (char[]){"no reply: \"maybe\" later"},
         .last_action = (char[]){"renew"},
+        .last_server = (char[]){"coaps://b.example"},
         .pending_until = 1800000060,
         .pending_since = 1799999000,
         .rolled_back = 12,
@@ -23,6 +24,7 @@ static void attempts_are_read_back(void **state) {
     assert_int_equal(seen.last_result, ESTC_E_UNREACHABLE);
     assert_string_equal(seen.last_error, made.last_error);
     assert_string_equal(seen.last_action, "renew");
+    assert_string_equal(seen.last_server, "coaps://b.example");
     assert_int_equal(seen.pending_until, 1800000060);
     assert_int_equal(seen.pending_since, 1799999000);
     assert_int_equal(seen.rolled_back, 12);
@@ -34,6 +36,7 @@ static void attempts_are_read_back(void **state) {
     assert_int_equal(seen.last_result, -EIO);
     assert_null(seen.last_error);
     assert_null(seen.last_action);
+    assert_null(seen.last_server);
 }
 
 /* It lies in a folder that workers write in. */

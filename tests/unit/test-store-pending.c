@@ -22,6 +22,7 @@ static void assert_same(const struct store_pending *a, const struct store_pendin
         assert_memory_equal(a->csr.data, b->csr.data, a->csr.len);
     assert_int_equal(a->retry_at, b->retry_at);
     assert_int_equal(a->since, b->since);
+    assert_string_equal(a->url ? a->url : "-", b->url ? b->url : "-");
 }
 
 static void it_is_kept_to_the_byte(void **state) {
@@ -35,6 +36,7 @@ static void it_is_kept_to_the_byte(void **state) {
         made.retry_at = i * INT64_C(100000000000);
         made.retry_at = made.retry_at > 253402300799 ? 253402300799 : made.retry_at;
         made.since = made.retry_at / 2;
+        made.url = i > 1 ? strdup("coaps://est.example") : NULL;
         assert_int_equal(store_save_pending(store, &made, NULL), 0);
         assert_int_equal(store_load_pending(store, &seen, NULL), 0);
         assert_same(&made, &seen);
@@ -199,6 +201,7 @@ static void hostile_requests_are_refused(void **state) {
         "\"since\": -1",
         "\"since\": 253402300800",
         "\"since\": null",
+        "\"url\": 1",
     };
     struct store *store = site_open(site);
     int n = 0;

@@ -45,6 +45,7 @@ static void a_result_is_understood(void **state) {
         int64_t retry_after;
         const char *detail;
         int64_t since;
+        const char *server;
     } rows[] = {
         {"{\"result\":0,\"retry_after\":0}", 0, 0, NULL, 0},
         {"{\"result\":-28,\"retry_after\":0,\"text\":\"disk full\"}", -28, 0, "disk full", 0},
@@ -52,6 +53,7 @@ static void a_result_is_understood(void **state) {
         {"{\"retry_after\":4294967295,\"result\":1}", 1, UINT32_MAX, NULL, 0},
         {" {\"result\" : 2 , \"retry_after\" : 7 , \"more\" : [1] } ", 2, 7, NULL, 0},
         {"{\"result\":3,\"retry_after\":7,\"since\":1800000000}", 3, 7, NULL, 1800000000},
+        {"{\"result\":0,\"retry_after\":0,\"server\":\"coaps://b\"}", 0, 0, NULL, 0, "coaps://b"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct worker_message message = {0};
@@ -60,6 +62,8 @@ static void a_result_is_understood(void **state) {
         assert_int_equal(message.result.code, rows[i].code);
         assert_int_equal(message.result.retry_after, rows[i].retry_after);
         assert_int_equal(message.result.since, rows[i].since);
+        assert_string_equal(message.result.server ? message.result.server : "-",
+                            rows[i].server ? rows[i].server : "-");
         if (rows[i].detail)
             assert_string_equal(message.result.text, rows[i].detail);
         else
