@@ -56,8 +56,8 @@ int estc_client_new(const struct estc_client_options *options, struct estc_clien
     if (!client)
         return estc_error_set(err, -ENOMEM, "out of memory");
     client->base = text_format("%s%s%s", root, *label ? "/" : "", label);
-    client->label = strdup(label);
-    client->host = options->host ? strdup(options->host) : NULL;
+    client->label = text_format("%s", label);
+    client->host = options->host ? text_format("%s", options->host) : NULL;
     if (!client->base || !client->label || (options->host && !client->host))
         return estc_error_set(err, -ENOMEM, "out of memory");
     client->transport = options->transport;

@@ -185,7 +185,7 @@ static int split_labels(struct estc_offers *offers) {
     for (size_t i = 0; i < offers->n; i++) {
         struct estc_offer *offer = &offers->items[i];
         char *slash = labelled[i] ? strrchr(offer->root, '/') : NULL;
-        offer->label = strdup(slash ? slash + 1 : "");
+        offer->label = text_format("%s", slash ? slash + 1 : "");
         if (!offer->label)
             return -ENOMEM;
         if (slash)
