@@ -16,6 +16,7 @@
     X(CATALOG_RELOAD_FAILED, "093bcc6210f64957be8cb88fab47d61f", ERROR, "reload-failed")    \
     X(CATALOG_ISSUED, "9ab3c0bd2fdc4be5b15f289fc4b85f35", NOTICE, "issued")                 \
     X(CATALOG_RENEWED, "7c1821cad55d4325be9f12da05ee8253", NOTICE, "renewed")               \
+    X(CATALOG_ROLLED_BACK, "b7f2a6f7c9a94d0f8a1e52d3c60b9a14", NOTICE, "rolled-back")       \
     X(CATALOG_PENDING, "860535c22ce54ec0b71592a9d46636b3", NOTICE, "pending")               \
     X(CATALOG_FAILED, "4266157791254a6fb4b33b9c3ca71254", WARNING, "failed")                \
     X(CATALOG_CONFIG, "e68e09833a324207a7dd4e9e17a7ba30", WARNING, "config")                \

@@ -4,6 +4,7 @@
 
 #include "alert.h"
 #include "base/cleanup.h"
+#include "catalog.h"
 #include "link.h"
 #include "manager.h"
 #include "worker.h"
@@ -125,6 +126,13 @@ void manager_sleep(struct manager *manager, int64_t seconds); /* until manager_s
 void member_start(struct member *member, enum schedule_action action);
 void member_stop(struct member *member);    /* without a result */
 void member_restart(struct member *member); /* the same, and once more from the start */
+
+/* manager_log.c */
+/* `had`: there was a certificate that had not expired. */
+void member_log_issued(const struct member *member, bool had);
+void member_log_failure(const struct member *member, enum catalog_event event);
+/* The anchors may have changed, whatever came of the attempt: loads them. */
+void member_look_at_trust(struct member *member);
 
 /* manager_progress.c */
 /* Of the worker that runs now, which has so many seconds for its attempt. */

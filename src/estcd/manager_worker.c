@@ -33,64 +33,6 @@ static void tell(const struct member *member, enum manager_event_kind kind, cons
 
 /* --- the outcome --- */
 
-/* NULL when none has answered. */
-static char *server_field(const struct member *member) {
-    const char *server = member->identity.attempts.last_server;
-    return server ? text_format("ESTC_SERVER=%s", server) : NULL;
-}
-
-static void log_issued(const struct member *member) {
-    const struct facts *facts = &member->identity.facts;
-    const char *id = member->identity.config->id;
-    _cleanup(facts_clear) struct facts whole = {0}; /* for the subject */
-    store_load_facts(member->manager->config->state_directory, id, &whole, NULL);
-    const char *subject = whole.subject ? whole.subject : "?";
-    char until[CLOCK_TEXT_MAX];
-    clock_text(facts->not_after, until);
-    bool renewed = member->action == SCHEDULE_RENEW;
-    _cleanup(freep) char *f_serial = text_format("ESTC_SERIAL=%s", facts->serial);
-    _cleanup(freep) char *f_until = text_format("ESTC_NOT_AFTER=%s", until);
-    _cleanup(freep) char *f_subject = text_format("ESTC_SUBJECT=%s", subject);
-    _cleanup(freep) char *f_server = server_field(member);
-    const char *const fields[] = {"ESTC_RESULT=ok", f_serial, f_until, f_subject, f_server, NULL};
-    catalog_log(renewed ? CATALOG_RENEWED : CATALOG_ISSUED, id, fields,
-                "%s: certificate %s for %s in force until %s", id, facts->serial, subject, until);
-}
-
-static void log_failure(const struct member *member, enum catalog_event event) {
-    const struct store_attempts *attempts = &member->identity.attempts;
-    const char *id = member->identity.config->id;
-    _cleanup(freep) char *f_result =
-        text_format("ESTC_RESULT=%s", estc_status_name(attempts->last_result));
-    _cleanup(freep) char *f_action = text_format("ESTC_ACTION=%s", attempts->last_action);
-    _cleanup(freep) char *f_failures = text_format("ESTC_FAILURES=%u", attempts->failures);
-    _cleanup(freep) char *f_server = server_field(member);
-    const char *const fields[] = {f_result, f_action, f_failures, f_server, NULL};
-    char when[CLOCK_TEXT_MAX];
-    catalog_log(event, id, fields, "%s: %s: %s; next: %s at %s", id, attempts->last_action,
-                attempts->last_error, schedule_action_names[member->plan.action],
-                clock_text(member->plan.due, when));
-}
-
-/* The anchors may have changed, whatever came of the attempt. */
-static void look_at_trust(struct member *member) {
-    struct identity *identity = &member->identity;
-    int64_t before = identity->have_trust ? identity->trust.generation : 0;
-    _cleanup(trust_facts_clear) struct trust_facts trust = {0};
-    member_load_trust(member, &trust);
-    if (!identity->have_trust || trust.generation == before || trust.n_anchors == 0)
-        return;
-    char until[CLOCK_TEXT_MAX];
-    clock_text(trust.until, until);
-    _cleanup(freep) char *f_anchor = text_format("ESTC_ANCHOR_SHA256=%s", trust.anchors[0].sha256);
-    _cleanup(freep) char *f_origin = text_format("ESTC_ORIGIN=%s", trust.origin);
-    const char *const fields[] = {f_anchor, f_origin, NULL};
-    catalog_log(CATALOG_TRUST_REPLACED, identity->config->id, f_anchor && f_origin ? fields : NULL,
-                "%s: %s '%s' (SHA-256 %s) in force until %s (origin: %s)", identity->config->id,
-                before != 0 ? "another trust anchor:" : "trust anchor", trust.anchors[0].subject,
-                trust.anchors[0].sha256, until, trust.origin);
-}
-
 /* What of the record an outcome changes. */
 static enum manager_event_kind record(struct member *member, const struct attempt_result *result) {
     struct store_attempts *attempts = &member->identity.attempts;
@@ -157,6 +99,7 @@ static void apply(struct member *member, const struct attempt_result *result) {
     }
     struct identity *identity = &member->identity;
     struct estc_error err = {0};
+    bool had = identity->have_facts && identity->facts.not_after > timebase_now();
     enum manager_event_kind kind = record(member, result);
     member_count_attempt(member, result->code);
     if (kind == MANAGER_ISSUED) {
@@ -167,7 +110,7 @@ static void apply(struct member *member, const struct attempt_result *result) {
             member->action == SCHEDULE_ROLLBACK ? identity->facts.generation : 0;
     }
     member_load_birth(member);
-    look_at_trust(member);
+    member_look_at_trust(member);
     if (store_save_attempts(member->manager->config->state_directory, identity->config->id,
                             &identity->attempts, &err))
         catalog_log(CATALOG_UNRECORDED, identity->config->id, NULL,
@@ -181,11 +124,11 @@ static void apply(struct member *member, const struct attempt_result *result) {
         member_watch(member);
     member_replan(member);
     if (kind == MANAGER_ISSUED && identity->have_facts)
-        log_issued(member);
+        member_log_issued(member, had);
     else
-        log_failure(member, kind == MANAGER_PENDING  ? CATALOG_PENDING
-                            : kind == MANAGER_CONFIG ? CATALOG_CONFIG
-                                                     : CATALOG_FAILED);
+        member_log_failure(member, kind == MANAGER_PENDING  ? CATALOG_PENDING
+                                   : kind == MANAGER_CONFIG ? CATALOG_CONFIG
+                                                            : CATALOG_FAILED);
     char until[CLOCK_TEXT_MAX];
     _cleanup(freep) char *text =
         kind == MANAGER_ISSUED ? text_format("certificate %s valid until %s",

@@ -68,6 +68,8 @@ struct store_file {
     mode_t mode;
 };
 int store_series_open(const struct store *at, struct estc_error *err);
+/* The highest number below `bound`, 0 without one; and the one after all. */
+int64_t store_series_below(int all, int64_t bound);
 int64_t store_series_next(int all);
 /* Writes one, synced, and points `link` at it. */
 int store_series_put(const struct store *at, int all, int64_t number,

@@ -6,7 +6,6 @@
  */
 #include "store_internal.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,21 +18,6 @@
 #include "base/log.h"
 
 #define NAME_SIZE (sizeof(LAYOUT_GENERATIONS "/") + 20)
-
-/* The highest number below `bound`; 0 without one. */
-static int64_t newest_below(int all, int64_t bound) {
-    int fd = openat(all, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    int64_t highest = 0;
-    for (const struct dirent *e; dir && (e = readdir(dir));) {
-        int64_t number = layout_generation(e->d_name);
-        if (number < bound && number > highest)
-            highest = number;
-    }
-    if (dir)
-        closedir(dir);
-    return highest;
-}
 
 static char *fingerprint_in_force(const struct store *store) {
     _cleanup(fs_closep) int fd = -1;
@@ -73,7 +57,7 @@ int store_roll_back(struct store *store, int64_t now, struct facts *facts, struc
                    : all;
     _cleanup(freep) char *left = fingerprint_in_force(store);
     int64_t number = layout_link_generation(store->dirfd, STORE_CURRENT);
-    while ((number = newest_below(all, number)) > 0) {
+    while ((number = store_series_below(all, number)) > 0) {
         char name[NAME_SIZE];
         struct estc_error why = {0};
         _cleanup(facts_clear) struct facts found = {0};

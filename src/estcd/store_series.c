@@ -42,16 +42,22 @@ int store_series_open(const struct store *store, struct estc_error *err) {
     return rc ? rc : fs_open_dir(store->dirfd, LAYOUT_GENERATIONS, err);
 }
 
-int64_t store_series_next(int all) {
+int64_t store_series_below(int all, int64_t bound) {
     int fd = openat(all, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     int64_t highest = 0;
-    for (const struct dirent *e; dir && (e = readdir(dir));)
-        if (layout_generation(e->d_name) > highest)
-            highest = layout_generation(e->d_name);
+    for (const struct dirent *e; dir && (e = readdir(dir));) {
+        int64_t number = layout_generation(e->d_name);
+        if (number < bound && number > highest)
+            highest = number;
+    }
     if (dir)
         closedir(dir);
-    return highest + 1;
+    return highest;
+}
+
+int64_t store_series_next(int all) {
+    return store_series_below(all, INT64_MAX) + 1;
 }
 
 /* The STORE_KEPT highest numbers, the highest first. */

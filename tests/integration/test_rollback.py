@@ -40,6 +40,7 @@ class Rollback(harness.TestCase):
         shown = self.s.show("gw")
         self.assertEqual(shown["certificate"], self.first)
         self.assertEqual((shown["next_action"], shown["last_action"]), ("renew", "rollback"))
+        self.assertRegex(self.s.daemon.log(), "gw: rolled back: certificate [0-9A-F]+ for CN=")
         self.assertRegex(shown["next_why"], "^rolled back, so as late as is safe: 95 %")
         self.assert_refused(self.first)
         # It outlives a restart, and a renewal that somebody wants ends it.
