@@ -20,6 +20,7 @@ from verdict import DAY, HOUR
 
 START = 1893456000  # 2030-01-01: ten years from there cross the end of 31 bits
 LOOK = 12 * HOUR  # how often the driver looks, faults apart
+CALM = 10  # looks, in one of which nothing is under way
 SETTLE = 30 * DAY  # of a process, before what it has is held against it
 # kB: the allocator's, not a leak's; the registrar has SQLite's page cache besides.
 MEMORY_SLACK = {"the gateway's": 256, "the registrar's": 256 + 2000}
@@ -144,7 +145,9 @@ class Run:
         longest = max((sizes for (of, _), sizes in self.sizes.items() if of == name),
                       key=lambda sizes: sizes[-1][0] - sizes[0][0])
         settled = [s for s in longest if s[0] >= longest[0][0] + SETTLE] or longest[-1:]
-        memory, descriptors = (settled[-1][i] - settled[0][i] for i in (1, 2))
+        # Some are there only while somebody is at work: those are counted that never go.
+        memory = settled[-1][1] - settled[0][1]
+        descriptors = min(s[2] for s in settled[-CALM:]) - min(s[2] for s in settled[:CALM])
         for grown, most, what in ((memory, MEMORY_SLACK[name], "kB of memory"),
                                   (descriptors, 0, "descriptors")):
             if grown > most:
