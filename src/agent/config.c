@@ -223,7 +223,8 @@ void config_identity_as_said(struct config_identity *copy) {
 void config_identity_clear(struct config_identity *i) {
     give_back(i);
     free(i->request_digest);
-    free(i->rest_digest);
+    if (!i->rest_shared)
+        free(i->rest_digest);
     config_deploy_clear(&i->deploy);
 }
 
@@ -285,6 +286,20 @@ struct config *config_free(struct config *config) {
 
 CLEANUP_DEFINE(struct config *, config_freep, config_free);
 
+/* All but the names is the same for most: neighbours share it. */
+static void share_rest(const struct config *config) {
+    for (size_t n = 1; n < config_count(config); n++) {
+        struct config_identity *i = item(config, n);
+        const struct config_identity *before = item(config, n - 1);
+        if (!i->rest_digest || !before->rest_digest ||
+            strcmp(i->rest_digest, before->rest_digest) != 0)
+            continue;
+        free(i->rest_digest);
+        i->rest_digest = before->rest_digest;
+        i->rest_shared = true;
+    }
+}
+
 /* What the identities ask for; errors that are found before are no reason to find none here. */
 static int complete_names(const struct config *config, config_names_fn names,
                           struct conf_errors *errors) {
@@ -292,7 +307,9 @@ static int complete_names(const struct config *config, config_names_fn names,
     _cleanup(freep) struct config_named *all = calloc(n + 1, sizeof(*all));
     for (size_t i = 0; all && i < n; i++)
         all[i] = (struct config_named){item(config, i), errors};
-    return all ? names(all, n) : -ENOMEM;
+    int rc = all ? names(all, n) : -ENOMEM;
+    share_rest(config);
+    return rc;
 }
 
 int config_load_by(const char *path, config_names_fn names, struct config **out,

@@ -83,6 +83,7 @@ struct config_identity {
      * who makes the key), and over all of it but the names. When the first differs from the current
      * certificate's, another one is due: by /sren if the second does not, else by /sen. */
     char *request_digest, *rest_digest;
+    bool rest_shared; /* rest_digest belongs to another one of the list */
 };
 
 struct config {

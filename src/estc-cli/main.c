@@ -3,7 +3,9 @@
  * estc: asks estcd and says what it answered. Parses the command line, runs one command, makes sure
  * that what was printed has arrived. Holds no state and reads no file.
  */
+#include <limits.h>
 #include <locale.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -14,6 +16,7 @@
 #include "say.h"
 
 #define STDOUT_BUFFER (1024 * 1024)
+#define MEMORY_STEP (16 * 1024 * 1024)
 
 static int run(struct cli *cli, int argc, char **argv) {
     struct estc_error err = {0};
@@ -41,6 +44,9 @@ int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
     /* Written in one go, and then with an errno that says what went wrong. */
     setvbuf(stdout, NULL, _IOFBF, STDOUT_BUFFER);
+    /* An answer may be of thousands: memory comes in large steps, and goes all at once. */
+    mallopt(M_TOP_PAD, MEMORY_STEP);
+    mallopt(M_TRIM_THRESHOLD, INT_MAX);
     _cleanup(args_clear) struct cli cli = {0};
     int code = run(&cli, argc, argv);
     if (!print_finish() && code == EXIT_DONE)

@@ -90,7 +90,6 @@ static const struct ctl_field identity_fields[] = {
 
 /* Of the certificate in force, what a list of all can afford. */
 static const struct ctl_field validity_fields[] = {
-    {"serial", CTL_STRING},
     {"not_after", CTL_STRING},
     {NULL},
 };
@@ -100,7 +99,7 @@ static const struct ctl_field validity_fields[] = {
 static const struct ctl_field entry_fields[] = {
     {"id", CTL_STRING},
     {"state", CTL_STRING},
-    {"origin", CTL_STRING},
+    {"origin", CTL_STRING, .optional = true}, /* request; left out for configuration */
     {"alert", CTL_STRING, .optional = true},
     {"certificate", CTL_OBJECT, .optional = true, .type_name = "Validity"},
     {"deploy", CTL_OBJECT, .optional = true, .type_name = "Deploy"}, /* while it fails */
@@ -288,8 +287,7 @@ json_t *control_identity(const struct manager *manager, const struct member *mem
 
 static json_t *validity(const struct facts *facts) {
     char after[CLOCK_TEXT_MAX];
-    return json_pack("{s:s, s:s}", "serial", facts->serial, "not_after",
-                     clock_text(facts->not_after, after));
+    return json_pack("{s:s}", "not_after", clock_text(facts->not_after, after));
 }
 
 json_t *control_entry(const struct member *member) {
@@ -301,9 +299,9 @@ json_t *control_entry(const struct member *member) {
     alert_decide(identity, now, &alert);
     char due[CLOCK_TEXT_MAX];
     return json_pack(
-        "{s:s, s:s, s:s, s:s*, s:o*, s:o*, s:s, s:s, s:s, s:s*, s:I, s:i}", "id",
+        "{s:s, s:s, s:s*, s:s*, s:o*, s:o*, s:s, s:s, s:s, s:s*, s:I, s:i}", "id",
         identity->config->id, "state", identity_state_names[identity_state(identity, now)],
-        "origin", member_requested(member) ? "request" : "configuration", "alert",
+        "origin", member_requested(member) ? "request" : NULL, "alert",
         alert.level == ALERT_NONE ? NULL : alert_level_names[alert.level], "certificate",
         identity->have_facts ? validity(&identity->facts) : NULL, "deploy",
         identity_undeployed(identity) ? deploy(&identity->deploy) : NULL, "next_action",
