@@ -67,6 +67,10 @@ bool ctl_call_wants_more(const struct ctl_call *call) {
     return call->more;
 }
 
+uid_t ctl_call_uid(const struct ctl_call *call) {
+    return call->conn ? call->conn->options.uid : (uid_t)-1;
+}
+
 bool ctl_call_is_dead(const struct ctl_call *call) {
     return !call->conn;
 }

@@ -86,6 +86,7 @@ struct ctl_conn_options {
     const struct ctl_service *service;
     bool may_change; /* rights of the peer; reading is what connecting means */
     bool is_owner;   /* the peer is root or the daemon's own user */
+    uid_t uid;       /* of the peer */
     void *arg;       /* for the handlers */
 };
 
@@ -109,6 +110,7 @@ void ctl_conn_set_wakeup(struct ctl_conn *conn, void (*wakeup)(struct ctl_conn *
 struct ctl_call *ctl_call_ref(struct ctl_call *call);
 struct ctl_call *ctl_call_unref(struct ctl_call *call);
 bool ctl_call_wants_more(const struct ctl_call *call);
+uid_t ctl_call_uid(const struct ctl_call *call); /* whose it is, as the kernel says */
 /* True when nobody would hear a reply: the connection is gone, the last reply was given, or the
  * caller wanted none (`oneway`). */
 bool ctl_call_is_dead(const struct ctl_call *call);

@@ -69,6 +69,12 @@ bool ctlpeer_is_owner(int fd) {
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && is_owner(&peer);
 }
 
+uid_t ctlpeer_uid(int fd) {
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.uid : (uid_t)-1;
+}
+
 bool ctlpeer_may_change(int fd, bool has_group, gid_t group) {
     struct ucred peer;
     socklen_t size = sizeof(peer);

@@ -104,6 +104,7 @@ static int connection_new(struct ctlserver *server, int fd) {
     struct ctl_conn_options options = {.service = server->service,
                                        .may_change = may_change,
                                        .is_owner = ctlpeer_is_owner(fd),
+                                       .uid = ctlpeer_uid(fd),
                                        .arg = server->arg};
     int rc = ctl_conn_new(owned, &options, &c->conn);
     if (rc)

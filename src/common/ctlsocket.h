@@ -33,3 +33,5 @@ int ctlpeer_find_group(const char *name, gid_t *out);
 bool ctlpeer_may_change(int fd, bool has_group, gid_t group);
 /* True for uid 0 and for our own uid alone. */
 bool ctlpeer_is_owner(int fd);
+/* Its user; (uid_t)-1 when the kernel does not say. */
+uid_t ctlpeer_uid(int fd);

@@ -44,10 +44,19 @@ static int enter(const struct approval *a, int64_t *id, struct estc_error *err) 
     if (rc == -EDQUOT)
         return estc_error_set(err, ESTC_E_REJECTED,
                               "%d requests of this device wait for approval already", APPROVAL_MAX);
+    const struct audit_record record = {.op = a->kind.op,
+                                        .label = a->kind.label,
+                                        .address = a->address,
+                                        .device = a->device,
+                                        .device_sha256 = a->kind.authenticator,
+                                        .subject = a->subject,
+                                        .rule = a->rule->name,
+                                        .request = *id};
     if (!rc)
-        journal_notice("request %lld: '%s' wants '%s' by rule '%s' and waits for approval "
-                       "(estc registrar approve %lld)",
-                       (long long)*id, a->device, a->subject, a->rule->name, (long long)*id);
+        audit_write(a->audit, AUDIT_WAITS, &record,
+                    "request %lld: '%s' wants '%s' by rule '%s' and waits for approval "
+                    "(estc registrar approve %lld)",
+                    (long long)*id, a->device, a->subject, a->rule->name, (long long)*id);
     return rc;
 }
 

@@ -9,12 +9,14 @@
 
 #include <estc/error.h>
 
+#include "audit.h"
 #include "config.h"
 #include "ledger.h"
 
 /* A request that policy has granted, but for the approval. All borrowed. */
 struct approval {
     struct ledger *ledger;
+    struct audit *audit;
     const struct config_rule *rule;
     struct ledger_request kind;
     const char *subject, *names; /* for people */

@@ -7,6 +7,7 @@
 #include "control.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -144,8 +145,13 @@ static void decide(const struct control *control, struct ctl_call *call, json_t 
     } else if (rc) {
         ledger_failed(call, &err);
     } else {
-        journal_notice("request %lld: %s%s%s", (long long)id, ledger_state_names[state],
-                       *reason ? ": " : "", reason);
+        char by[16];
+        snprintf(by, sizeof(by), "%u", (unsigned)ctl_call_uid(call));
+        const struct audit_record record = {.request = id, .reason = reason, .by = by};
+        audit_write(control->registrar->audit,
+                    state == LEDGER_APPROVED ? AUDIT_APPROVED : AUDIT_REJECTED, &record,
+                    "request %lld: %s by user %s%s%s", (long long)id, ledger_state_names[state], by,
+                    *reason ? ": " : "", reason);
         reply_request(control, call, id);
         hold_ask_again(control->hold);
     }

@@ -95,6 +95,7 @@ static int approve(struct request *r, X509 **issued, int64_t *retry_after, struc
         return out_of_memory(err);
     const struct approval approval = {
         .ledger = r->registrar->ledger,
+        .audit = r->registrar->audit,
         .rule = r->rule,
         .kind = kind_of(r),
         .subject = r->subject,
@@ -182,23 +183,36 @@ static void log_decision(const struct request *r, int rc, X509 *issued,
                          const struct estc_error *err) {
     const char *op = estc_op_info(r->in->op)->name;
     const char *who = r->peer_facts.subject ? r->peer_facts.subject : "?";
+    struct audit *audit = r->registrar->audit;
+    struct audit_record record = {.op = op,
+                                  .label = r->in->label,
+                                  .address = r->peer->address,
+                                  .device = r->peer_facts.subject,
+                                  .device_sha256 = r->peer_facts.sha256,
+                                  .subject = r->subject,
+                                  .rule = r->rule ? r->rule->name : NULL};
     if (rc == ESTC_E_PENDING || rc == -EINPROGRESS) {
         journal_info("%s from %s (%s) for '%s': %s", op, r->peer->address, who, r->subject,
                      err->text);
         return;
     }
     if (rc) {
-        journal_notice("%s from %s (%s) for '%s': refused: %s", op, r->peer->address, who,
-                       r->subject ? r->subject : "?", err->text);
+        record.reason = err->text;
+        audit_write(audit, AUDIT_REFUSED, &record, "%s from %s (%s) for '%s': refused: %s", op,
+                    r->peer->address, who, r->subject ? r->subject : "?", err->text);
         return;
     }
     _cleanup(estc_cert_facts_clear) struct estc_cert_facts facts = {0};
     if (estc_cert_facts_get(issued, &facts, NULL))
         return;
     char until[CLOCK_TEXT_MAX];
-    journal_notice("%s from %s (%s) for '%s': %s %s by rule '%s' until %s", op, r->peer->address,
-                   who, r->subject, r->repeated ? "sent again" : "issued", facts.serial,
-                   r->rule->name, clock_text(facts.not_after, until));
+    record.serial = facts.serial;
+    record.not_after = clock_text(facts.not_after, until);
+    record.superseded = r->superseded.serial;
+    audit_write(audit, r->repeated ? AUDIT_SENT_AGAIN : AUDIT_ISSUED, &record,
+                "%s from %s (%s) for '%s': %s %s by rule '%s' until %s", op, r->peer->address, who,
+                r->subject, r->repeated ? "sent again" : "issued", facts.serial, r->rule->name,
+                until);
 }
 
 /* Either operation, from beginning to end. */

@@ -100,6 +100,10 @@ bool registrar_may_resume(struct registrar *registrar, X509 *cert) {
     return rc == -ENOENT || (!rc && !entry.revoked_at);
 }
 
+void registrar_reopen(struct registrar *registrar) {
+    audit_reopen(registrar->audit);
+}
+
 /* --- life --- */
 
 struct registrar *registrar_close(struct registrar *registrar) {
@@ -113,6 +117,7 @@ struct registrar *registrar_close(struct registrar *registrar) {
     estc_trust_free(registrar->expired);
     ledger_closep(&registrar->ledger);
     keygen_close(registrar->keygen);
+    audit_close(registrar->audit);
     ca_close(registrar->ca);
     free(registrar);
     return NULL;
@@ -204,6 +209,8 @@ int registrar_open(const struct config *config, struct registrar **out, struct e
         rc = keygen_open(config, &registrar->keygen, err);
     if (!rc)
         rc = ledger_sqlite_open(config->ledger, &registrar->ledger, err);
+    if (!rc)
+        rc = audit_open(config->audit_log, &registrar->audit, err);
     if (rc)
         return rc;
     registrar->ops = make_ops(registrar);

@@ -29,5 +29,8 @@ bool registrar_may_resume(struct registrar *registrar, X509 *cert);
 /* Those of them below which a certificate may have expired (RFC 9148 section 3). */
 const struct estc_trust *registrar_expired_trust(const struct registrar *registrar);
 
+/* After the audit log was moved away. */
+void registrar_reopen(struct registrar *registrar);
+
 /* For estc_server; arg is the registrar. With /skg and /skc if the configuration wants them. */
 const struct estc_server_ops *registrar_server_ops(const struct registrar *registrar);

@@ -2,6 +2,7 @@
 /* Between the files of the registrar itself. */
 #pragma once
 
+#include "audit.h"
 #include "keygen.h"
 #include "registrar.h"
 
@@ -9,6 +10,7 @@ struct registrar {
     const struct config *config;
     struct ca *ca;
     struct ledger *ledger;
+    struct audit *audit;
     struct keygen *keygen;          /* NULL: no keys are made here */
     struct estc_server_ops ops;     /* what there is accordingly */
     struct estc_trust **client_cas; /* one for each of config->client_cas */

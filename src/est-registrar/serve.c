@@ -72,8 +72,10 @@ static int on_prepare(sd_event_source *source, void *arg) {
 static int on_hup(sd_event_source *source, const struct signalfd_siginfo *si, void *arg) {
     (void)source;
     (void)si;
-    (void)arg;
-    journal_notice("SIGHUP: the configuration is read at start only; restart to put it in force");
+    registrar_reopen(arg);
+    journal_notice(
+        "SIGHUP: the audit log is opened again; the configuration is read at start only, "
+        "restart to put it in force");
     return 0;
 }
 
@@ -133,9 +135,10 @@ static int open_listener(const struct config *config, struct serving *s, struct 
     return estc_listener_new(&options, &s->listener, err);
 }
 
-static int add_sources(sd_event *event, struct estc_listener *listener) {
+static int add_sources(sd_event *event, struct estc_listener *listener,
+                       struct registrar *registrar) {
     sd_event_source *io = NULL;
-    int rc = service_watch(event, on_hup, NULL);
+    int rc = service_watch(event, on_hup, registrar);
     if (rc >= 0)
         rc = service_feed_watchdog(event, NULL, NULL);
     if (rc >= 0)
@@ -184,7 +187,7 @@ static int open_all(const struct config *config, struct serving *s, struct estc_
         return rc;
     rc = sd_event_default(&s->event);
     if (rc >= 0)
-        rc = add_sources(s->event, s->listener);
+        rc = add_sources(s->event, s->listener, s->registrar);
     if (rc < 0)
         return estc_error_set(err, rc, "cannot make an event loop: %s", strerror(-rc));
     rc = hold_new(s->event, &s->server, s->listener, &s->hold, err);
