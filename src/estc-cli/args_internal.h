@@ -19,7 +19,8 @@ enum {
     FOR_NEED = 64,
     FOR_WAIT = 128,
     FOR_REQUEST = 256,
-    FOR_FORGET = 512
+    FOR_FORGET = 512,
+    FOR_CHECK = 1024
 };
 
 struct option_info {

@@ -26,7 +26,7 @@ struct cli {
     size_t n_ids;
     const char *socket, *registrar_socket;
     bool socket_from_environment, registrar_from_environment;
-    bool json, no_legend, force, no_wait, help, version, all;
+    bool json, no_legend, force, no_wait, no_network, help, version, all;
     const char *state;     /* to wait for, or NULL */
     const char *reason;    /* of a rejection */
     const char *multicast; /* name of a network interface */
@@ -45,6 +45,7 @@ struct cli {
 int command_list(const struct cli *cli);
 int command_show(const struct cli *cli);
 int command_cacerts(const struct cli *cli);
+int command_check(const struct cli *cli);
 int command_config(const struct cli *cli);
 int command_metrics(const struct cli *cli);
 int command_discover(const struct cli *cli);

@@ -54,5 +54,8 @@ struct table *table_of(json_t *array, size_t columns, const char *const *titles,
 /* The last column is cut when a line would be wider than the terminal. */
 void table_print(const struct table *table, FILE *out, const struct print_style *style);
 
+/* A text and the blanks that fill so many columns. */
+void print_tinted(FILE *out, const char *text, size_t width, enum tint tint);
+
 /* Columns that a clean UTF-8 text takes on a terminal. */
 size_t print_width(const char *text);

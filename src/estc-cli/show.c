@@ -173,15 +173,11 @@ static const struct row identity_rows[] = {
     {NULL},
 };
 static const struct row certificate_rows[] = {
-    {"Subject", row_text, "subject"},
-    {"Issuer", row_text, "issuer"},
-    {"Serial", row_text, "serial"},
-    {"Names", NULL, "sans"},
-    {"Key", row_text, "key_type"},
-    {"SHA-256", row_text, "sha256"},
-    {"Not before", row_time, "not_before"},
-    {"Not after", row_end, "not_after"},
-    {NULL},
+    {"Subject", row_text, "subject"},       {"Issuer", row_text, "issuer"},
+    {"Serial", row_text, "serial"},         {"Names", NULL, "sans"},
+    {"Key", row_text, "key_type"},          {"SHA-256", row_text, "sha256"},
+    {"Not before", row_time, "not_before"}, {"Not after", row_end, "not_after"},
+    {"Unfit", row_text, "unfit"},           {NULL},
 };
 
 static const struct row trust_rows[] = {

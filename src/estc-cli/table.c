@@ -119,6 +119,13 @@ static void put_cell(FILE *out, const struct cell *cell, size_t bytes, bool colo
     fputs(tinted ? "\033[0m" : "", out);
 }
 
+void print_tinted(FILE *out, const char *text, size_t width, enum tint tint) {
+    const struct cell cell = {.text = (char *)(uintptr_t)text, .tint = tint};
+    size_t wide = print_width(text);
+    put_cell(out, &cell, strlen(text), true);
+    fprintf(out, "%*s", wide < width ? (int)(width - wide) : 0, "");
+}
+
 /* The last cell: never padded, cut at the terminal's edge. */
 static void put_last(FILE *out, const struct cell *cell, size_t room, bool colour) {
     size_t used;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The control interface: one table of methods, and what answers those that are about enrolling.
+ * The control interface: one table of methods, and what answers the simplest of them.
  * Decides nothing: it asks the manager.
  */
 #include "control.h"
@@ -55,64 +55,6 @@ static void handle_show(struct ctl_call *call, json_t *params, void *arg) {
                                  control_identity(control->manager, member), "now",
                                  clock_text(timebase_now(), now)),
                        false);
-}
-
-static int ask(struct manager *manager, struct member *member, enum schedule_action action,
-               enum control_way way, enum manager_event_kind *kind, char **text) {
-    switch (way) {
-    case CONTROL_RETRIED:
-        return manager_retry(manager, member, kind, text);
-    case CONTROL_REKEYED:
-        return manager_rekey(manager, member, kind, text);
-    case CONTROL_WHEN_DUE:
-    case CONTROL_FORCED:
-        break;
-    }
-    return manager_ask(manager, member, action, way == CONTROL_FORCED, kind, text);
-}
-
-void control_ask(struct control *control, struct ctl_call *call, const json_t *params,
-                 enum schedule_action action, enum control_way way) {
-    struct member *member = control_member(control, call, params);
-    if (!member)
-        return;
-    const char *id = member_identity(member)->config->id;
-    bool more = ctl_call_wants_more(call);
-    enum manager_event_kind kind = MANAGER_STARTED;
-    _cleanup(freep) char *text = NULL;
-    if (more && control_follow(control, call, id))
-        return;
-    int rc = ask(control->manager, member, action, way, &kind, &text);
-    const struct manager_event event = {
-        .kind = kind,
-        .member = member,
-        .text = text ? text : schedule_action_names[member_plan(member)->action],
-    };
-    if (rc == -ENOENT || rc == -EBUSY) {
-        ctl_call_error(call, rc == -EBUSY ? "Busy" : "NoCertificate", json_pack("{s:s}", "id", id));
-    } else if (!more || kind != MANAGER_STARTED) {
-        ctl_call_reply(call, control_event_and_identity(control, &event), false);
-    } else {
-        return; /* the follower is told, or has been */
-    }
-    if (more)
-        control_unfollow(control, call);
-}
-
-static enum control_way way_of(const json_t *params) {
-    return json_is_true(json_object_get(params, "force")) ? CONTROL_FORCED : CONTROL_WHEN_DUE;
-}
-
-static void handle_enroll(struct ctl_call *call, json_t *params, void *arg) {
-    control_ask(arg, call, params, SCHEDULE_ENROLL, way_of(params));
-}
-
-static void handle_renew(struct ctl_call *call, json_t *params, void *arg) {
-    control_ask(arg, call, params, SCHEDULE_RENEW, way_of(params));
-}
-
-static void handle_rollback(struct ctl_call *call, json_t *params, void *arg) {
-    control_ask(arg, call, params, SCHEDULE_ROLLBACK, CONTROL_WHEN_DUE);
 }
 
 static void handle_reload(struct ctl_call *call, json_t *params, void *arg) {
@@ -178,6 +120,10 @@ static const struct ctl_field config_out[] = {{"file", CTL_STRING},
                                               {"errors", CTL_STRINGS},
                                               {"keys", CTL_OBJECTS, .type_name = "Key"},
                                               {NULL}};
+static const struct ctl_field check_fields[] = {
+    {"id", CTL_STRING}, {"network", CTL_BOOL, .optional = true}, {NULL}};
+static const struct ctl_field check_out[] = {
+    {"finding", CTL_OBJECT, .optional = true, .type_name = "Finding"}, {NULL}};
 static const struct ctl_field forget_fields[] = {
     {"id", CTL_STRING}, {"purge", CTL_BOOL, .optional = true}, {NULL}};
 static const struct ctl_field forget_out[] = {{"kept", CTL_STRING, .optional = true}, {NULL}};
@@ -209,13 +155,13 @@ static const struct ctl_method methods[] = {
      .changes = true,
      .in = ask_fields,
      .out = ask_out,
-     .handle = handle_enroll,
+     .handle = control_enroll,
      .doc = "Enrolls now with the birth certificate. With 'more' each step is told, the end last."},
     {.name = "Renew",
      .changes = true,
      .in = ask_fields,
      .out = ask_out,
-     .handle = handle_renew,
+     .handle = control_renew,
      .doc = "Renews now with the current certificate. With 'more' as Enroll."},
     {.name = "Retry",
      .changes = true,
@@ -273,7 +219,7 @@ static const struct ctl_method methods[] = {
      .changes = true,
      .in = id_field,
      .out = ask_out,
-     .handle = handle_rollback,
+     .handle = control_rollback,
      .doc =
          "Puts the certificate before in force again, until it has to be renewed. With 'more' as "
          "Enroll."},
@@ -287,6 +233,14 @@ static const struct ctl_method methods[] = {
      .out = config_out,
      .handle = control_config,
      .doc = "What the daemon runs with, or an identity, key by key, and where that stands."},
+    {.name = "Check",
+     .changes = true,
+     .more_only = true,
+     .in = check_fields,
+     .out = check_out,
+     .handle = control_check,
+     .doc = "Looks at all that the next attempt needs, and changes nothing; the last answer is "
+            "empty."},
     {.name = "CaCerts",
      .in = id_field,
      .out = pem_out,
@@ -352,6 +306,7 @@ struct control *control_free(struct control *control) {
     if (!control)
         return NULL;
     manager_observe(control->manager, NULL, NULL);
+    control_check_end(control);
     ctlserver_free(control->server); /* its calls die, and the followers with them */
     free(control);
     return NULL;
@@ -374,6 +329,7 @@ int control_new(sd_event *event, struct manager *manager, int listen_fd, struct 
     if (!control)
         return estc_error_set(err, -ENOMEM, "out of memory");
     control->manager = manager;
+    control->event = event;
     int rc = listen_fd < 0 ? make_folder(path, err) : 0;
     if (!rc)
         rc = ctlserver_new(event, path, listen_fd, &service, control, &control->server, err);

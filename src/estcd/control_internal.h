@@ -9,11 +9,14 @@
 #include "manager.h"
 
 struct follower;
+struct inspection;
 
 struct control {
     struct manager *manager;
     struct ctlserver *server;
     struct follower *followers;
+    sd_event *event;
+    struct inspection *inspections;
 };
 
 /* control.c: the member that a call names, or NULL and the call is answered. */
@@ -21,10 +24,14 @@ struct member *control_member(struct control *control, struct ctl_call *call, co
 /* How somebody wants something done. */
 enum control_way { CONTROL_WHEN_DUE, CONTROL_FORCED, CONTROL_RETRIED, CONTROL_REKEYED };
 
-/* control.c: asks the manager and answers. With `more` the caller hears everything, the end
+/* control_ask.c: asks the manager and answers. With `more` the caller hears everything, the end
  * included. The action counts for the first two ways. */
 void control_ask(struct control *control, struct ctl_call *call, const json_t *params,
                  enum schedule_action action, enum control_way way);
+
+void control_enroll(struct ctl_call *call, json_t *params, void *arg);
+void control_renew(struct ctl_call *call, json_t *params, void *arg);
+void control_rollback(struct ctl_call *call, json_t *params, void *arg);
 
 /* control_operate.c: what concerns the daemon as a whole, or an identity but for its enrolment. */
 void control_status(struct ctl_call *call, json_t *params, void *arg);
@@ -37,6 +44,10 @@ void control_resume(struct ctl_call *call, json_t *params, void *arg);
 void control_cacerts(struct ctl_call *call, json_t *params, void *arg);
 void control_deployed(struct ctl_call *call, json_t *params, void *arg);
 void control_history(struct ctl_call *call, json_t *params, void *arg);
+
+/* control_check.c */
+void control_check(struct ctl_call *call, json_t *params, void *arg);
+void control_check_end(struct control *control); /* all that are under way */
 
 /* control_config.c */
 void control_config(struct ctl_call *call, json_t *params, void *arg);

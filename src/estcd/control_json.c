@@ -26,6 +26,7 @@ static const struct ctl_field certificate_fields[] = {
     {"not_after", CTL_STRING},
     {"issued_at", CTL_STRING},
     {"generation", CTL_INT},
+    {"unfit", CTL_STRING, .optional = true}, /* why it cannot authenticate its renewal */
     {NULL},
 };
 
@@ -142,6 +143,17 @@ static const struct ctl_field result_fields[] = {
     {NULL},
 };
 
+/* What one check has found. */
+static const struct ctl_field finding_fields[] = {
+    {"check", CTL_STRING},
+    {"result", CTL_STRING}, /* ok, warning, failed, skipped */
+    {"text", CTL_STRING},
+    {"remedy", CTL_STRING, .optional = true},
+    {"server", CTL_STRING, .optional = true}, /* where there are several */
+    {"code", CTL_INT},                        /* exit code, of a failure */
+    {NULL},
+};
+
 /* One key of the configuration; values as a file says them. */
 static const struct ctl_field key_fields[] = {
     {"key", CTL_STRING},
@@ -160,19 +172,13 @@ static const struct ctl_field count_fields[] = {
 };
 
 const struct ctl_named_type control_types[] = {
-    {"Clock", clock_fields},
-    {"Count", count_fields},
-    {"Result", result_fields},
-    {"Certificate", certificate_fields},
-    {"Anchor", anchor_fields},
-    {"Trust", trust_fields},
-    {"Deploy", deploy_fields},
-    {"Identity", identity_fields},
-    {"Validity", validity_fields},
-    {"Entry", entry_fields},
-    {"Event", event_fields},
-    {"Key", key_fields},
-    {NULL},
+    {"Clock", clock_fields},       {"Count", count_fields},
+    {"Result", result_fields},     {"Certificate", certificate_fields},
+    {"Anchor", anchor_fields},     {"Trust", trust_fields},
+    {"Deploy", deploy_fields},     {"Identity", identity_fields},
+    {"Validity", validity_fields}, {"Entry", entry_fields},
+    {"Event", event_fields},       {"Key", key_fields},
+    {"Finding", finding_fields},   {NULL},
 };
 
 static json_t *texts(char *const *list) {
@@ -184,13 +190,14 @@ static json_t *texts(char *const *list) {
 
 static json_t *certificate(const struct facts *facts) {
     char before[CLOCK_TEXT_MAX], after[CLOCK_TEXT_MAX], issued[CLOCK_TEXT_MAX];
-    return json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:s, s:s, s:I}", "subject",
+    const char *unfit = facts->unfit && *facts->unfit ? facts->unfit : NULL;
+    return json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:s, s:s, s:I, s:s*}", "subject",
                      facts->subject, "issuer", facts->issuer, "serial", facts->serial, "sans",
                      texts(facts->sans), "key_type", facts->key_type, "sha256", facts->sha256,
                      "not_before", clock_text(facts->not_before, before), "not_after",
                      clock_text(facts->not_after, after), "issued_at",
                      clock_text(facts->issued_at, issued), "generation",
-                     (json_int_t)facts->generation);
+                     (json_int_t)facts->generation, "unfit", unfit);
 }
 
 static json_t *trust(const struct trust_facts *facts) {

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/x509v3.h>
+
 #include <estc/cert.h>
 
 #include "base/cleanup.h"
@@ -37,6 +39,7 @@ static const struct {
     {"key_type", offsetof(struct facts, key_type), false},
     {"request_digest", offsetof(struct facts, request_digest), false},
     {"rest_digest", offsetof(struct facts, rest_digest), true},
+    {"unfit", offsetof(struct facts, unfit), true},
 };
 
 /* Dates are bounded so that whoever reckons with them need not think of overflows. */
@@ -65,7 +68,8 @@ void facts_trim(struct facts *facts) {
     free(facts->subject);
     free(facts->issuer);
     free(facts->key_type);
-    facts->subject = facts->issuer = facts->key_type = NULL;
+    free(facts->unfit);
+    facts->subject = facts->issuer = facts->key_type = facts->unfit = NULL;
     text_list_free(facts->sans);
     facts->sans = NULL;
 }
@@ -92,6 +96,16 @@ static int bound_sans(char *const *all, char ***out) {
     return rc;
 }
 
+const char *facts_usage_fault(X509 *cert) {
+    uint32_t flags = X509_get_extension_flags(cert);
+    if (flags & EXFLAG_XKUSAGE &&
+        !(X509_get_extended_key_usage(cert) & (XKU_SSL_CLIENT | XKU_ANYEKU)))
+        return "its extendedKeyUsage has no clientAuth";
+    if (flags & EXFLAG_KUSAGE && !(X509_get_key_usage(cert) & KU_DIGITAL_SIGNATURE))
+        return "its keyUsage has no digitalSignature";
+    return NULL;
+}
+
 int facts_from_cert(X509 *cert, const char *request_digest, const char *rest_digest,
                     int64_t generation, int64_t now, struct facts *out, struct estc_error *err) {
     _cleanup(estc_cert_facts_clear) struct estc_cert_facts of_cert = {0};
@@ -100,8 +114,10 @@ int facts_from_cert(X509 *cert, const char *request_digest, const char *rest_dig
         return rc;
     _cleanup(freep) char *digest = strdup(request_digest);
     _cleanup(freep) char *rest = strdup(rest_digest);
+    const char *fault = facts_usage_fault(cert);
+    _cleanup(freep) char *unfit = strdup(fault ? fault : "");
     char **sans = NULL;
-    if (!digest || !rest || bound_sans(of_cert.sans, &sans)) {
+    if (!digest || !rest || !unfit || bound_sans(of_cert.sans, &sans)) {
         text_list_free(sans);
         return estc_error_set(err, -ENOMEM, "out of memory");
     }
@@ -117,6 +133,7 @@ int facts_from_cert(X509 *cert, const char *request_digest, const char *rest_dig
         .key_type = TAKE(of_cert.key_type),
         .request_digest = TAKE(digest),
         .rest_digest = TAKE(rest),
+        .unfit = TAKE(unfit),
         .sans = sans,
     };
     return 0;

@@ -22,6 +22,7 @@ struct facts {
     char *key_type;
     char *request_digest; /* config_identity.request_digest it was asked for with */
     char *rest_digest;    /* and rest_digest; "" in what earlier versions wrote */
+    char *unfit;          /* why it cannot authenticate its renewal; "" where it can */
     char **sans;          /* NULL-ended */
 };
 
@@ -31,6 +32,8 @@ int facts_from_cert(X509 *cert, const char *request_digest, const char *rest_dig
 json_t *facts_to_json(const struct facts *facts); /* NULL: out of memory */
 /* ESTC_E_MALFORMED for anything unexpected. */
 int facts_from_json(const json_t *json, struct facts *out, struct estc_error *err);
+/* Why a client cannot show this certificate, by its extensions; NULL: it can. */
+const char *facts_usage_fault(X509 *cert);
 void facts_clear(struct facts *facts);
 /* Frees what only people read (subject, issuer, sans, key_type), which is on disk anyway. */
 void facts_trim(struct facts *facts);

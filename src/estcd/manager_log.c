@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "catalog.h"
+#include "common/journal.h"
 #include "manager_internal.h"
 
 /* NULL when none has answered. */
@@ -22,7 +23,7 @@ static enum catalog_event event_of(enum schedule_action action, bool had) {
 void member_log_issued(const struct member *member, bool had) {
     const struct facts *facts = &member->identity.facts;
     const char *id = member->identity.config->id;
-    _cleanup(facts_clear) struct facts whole = {0}; /* for the subject */
+    _cleanup(facts_clear) struct facts whole = {0}; /* for what is not kept */
     store_load_facts(member->manager->config->state_directory, id, &whole, NULL);
     const char *subject = whole.subject ? whole.subject : "?";
     char until[CLOCK_TEXT_MAX];
@@ -36,6 +37,10 @@ void member_log_issued(const struct member *member, bool had) {
                 "%s: %scertificate %s for %s in force until %s", id,
                 member->action == SCHEDULE_ROLLBACK ? "rolled back: " : "", facts->serial, subject,
                 until);
+    if (whole.unfit && *whole.unfit)
+        journal_warning("%s: this certificate cannot authenticate its renewal: %s: ask the CA for "
+                        "another profile",
+                        id, whole.unfit);
 }
 
 void member_log_failure(const struct member *member, enum catalog_event event) {

@@ -40,7 +40,7 @@ void worker_message_clear(struct worker_message *message) {
 }
 
 /* One message is one send(): whole or not at all. The manager may be gone; that is its business. */
-static void send_message(int fd, json_t *message) {
+void worker_send(int fd, json_t *message) {
     _cleanup(json_freep) json_t *owned = message;
     char *text = owned ? json_dumps(owned, JSON_COMPACT) : NULL;
     if (text)
@@ -50,7 +50,7 @@ static void send_message(int fd, json_t *message) {
 
 static void report(void *arg, enum attempt_step step, const char *text) {
     const int *fd = arg;
-    send_message(*fd, json_pack("{s:s, s:s*}", "step", attempt_step_names[step], "text", text));
+    worker_send(*fd, json_pack("{s:s, s:s*}", "step", attempt_step_names[step], "text", text));
 }
 
 static int bad_message(struct estc_error *err) {
@@ -175,8 +175,8 @@ static int enter_sandbox(const struct attempt_task *task, struct estc_error *err
     return sandbox_enter(&paths, err);
 }
 
-static void run(const struct attempt_task *task) {
-    int fd = WORKER_FD;
+static void run_attempt(const void *arg, int fd) {
+    const struct attempt_task *task = arg;
     struct estc_error err = {0};
     struct attempt_result result = {0};
     int rc = enter_sandbox(task, &err);
@@ -184,13 +184,20 @@ static void run(const struct attempt_task *task) {
         result = (struct attempt_result){.code = rc, .text = strdup(err.text)};
     else
         attempt_run(task, report, &fd, &result);
-    send_message(fd, json_pack("{s:i, s:I, s:I, s:s*, s:s*}", "result", result.code, "retry_after",
-                               (json_int_t)result.retry_after, "since", (json_int_t)result.since,
-                               "text", result.text, "server", result.server));
+    worker_send(fd, json_pack("{s:i, s:I, s:I, s:s*, s:s*}", "result", result.code, "retry_after",
+                              (json_int_t)result.retry_after, "since", (json_int_t)result.since,
+                              "text", result.text, "server", result.server));
     attempt_result_clear(&result);
 }
 
-static _Noreturn void child(const struct attempt_task *task, int fd, pid_t parent) {
+/* What the child is to do. */
+struct duty {
+    worker_fn fn;
+    const void *arg;
+    int64_t timeout;
+};
+
+static _Noreturn void child(const struct duty *duty, int fd, pid_t parent) {
     /* An orphan must not go on alone: the next manager would start a second one. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
         _exit(EXIT_FAILURE);
@@ -200,13 +207,15 @@ static _Noreturn void child(const struct attempt_task *task, int fd, pid_t paren
     protect_memory();
     journal_use_stderr();
     /* Should a library ever wait beyond our deadline (name resolution may), this ends it. */
-    int64_t timeout = attempt_timeout(task);
+    int64_t timeout = duty->timeout;
     alarm((unsigned)(timeout + (timeout < WORKER_GRACE_SECONDS ? timeout : WORKER_GRACE_SECONDS)));
-    run(task);
+    duty->fn(duty->arg, WORKER_FD);
     exit(EXIT_SUCCESS);
 }
 
-int worker_start(const struct attempt_task *task, pid_t *pid, int *fd, struct estc_error *err) {
+int worker_spawn(worker_fn fn, const void *arg, int64_t timeout, pid_t *pid, int *fd,
+                 struct estc_error *err) {
+    const struct duty duty = {fn, arg, timeout};
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return estc_error_set(err, -errno, "cannot start a worker: %m");
@@ -220,9 +229,13 @@ int worker_start(const struct attempt_task *task, pid_t *pid, int *fd, struct es
         return estc_error_set(err, -errno,
                               "cannot start a worker: %m: raise TasksMax= or free some memory");
     if (started == 0)
-        child(task, theirs, parent);
+        child(&duty, theirs, parent);
     *pid = started;
     *fd = ours;
     ours = -1;
     return 0;
+}
+
+int worker_start(const struct attempt_task *task, pid_t *pid, int *fd, struct estc_error *err) {
+    return worker_spawn(run_attempt, task, attempt_timeout(task), pid, fd, err);
 }

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include <jansson.h>
+
 #include <estc/error.h>
 
 #include "agent/config.h"
@@ -19,8 +21,15 @@
 #define WORKER_GRACE_SECONDS 10 /* a worker's, beyond its deadline, or as long again */
 #define WORKER_MESSAGE_MAX 16384
 
-/* Forks. *fd (to read from, non-blocking, CLOEXEC) and *pid are the caller's. In the child it does
- * not return. */
+/* What a worker does; it may send messages to fd, and its end is that of the process. */
+typedef void (*worker_fn)(const void *arg, int fd);
+int worker_spawn(worker_fn fn, const void *arg, int64_t timeout, pid_t *pid, int *fd,
+                 struct estc_error *err);
+/* One message is one send(): whole or not at all. Takes the message; NULL is none. */
+void worker_send(int fd, json_t *message);
+
+/* An attempt, by that. *fd (to read from, non-blocking, CLOEXEC) and *pid are the caller's. In the
+ * child it does not return. */
 int worker_start(const struct attempt_task *task, pid_t *pid, int *fd, struct estc_error *err);
 
 /* One message from a worker: a step, or the result. ESTC_E_MALFORMED for anything else. */

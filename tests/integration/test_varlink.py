@@ -70,7 +70,7 @@ class Replies(harness.ClassSite):
                          {"List", "Show", "Enroll", "Renew", "Retry", "Rekey", "Pause", "Resume",
                           "History", "Status", "NeedsRenewal", "Rollback", "Metrics", "CaCerts",
                           "Reload", "Deployed", "Events", "Request", "Forget",
-                          "Config"})
+                          "Config", "Check"})
         self.assertTrue(described.doc)
         for name in described.methods:
             self.assertTrue(described.docs[name], name)

@@ -241,8 +241,8 @@ static char *shown(const char *identity) {
 static void show_says_everything(void **state) {
     (void)state;
     char *text =
-        shown("{\"id\":\"gw\",\"state\":\"failing\",\"url\":\"coaps://"
-              "est.example\",\"label\":\"factory\","
+        shown("{\"id\":\"gw\",\"state\":\"failing\",\"urls\":[\"coaps://"
+              "est.example\"],\"label\":\"factory\","
               "\"subject\":\"CN=gw\",\"sans\":[\"DNS:gw\",\"IP:192.0.2.1\"],\"key_type\":\"p256\","
               "\"directory\":\"/var/lib/estcd/identities/gw/current\",\"next_action\":\"renew\","
               "\"next_due\":\"2026-12-30T12:38:00Z\",\"next_why\":\"try 2 failed\","
