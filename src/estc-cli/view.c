@@ -189,10 +189,8 @@ static const struct {
     const char *state;
     enum tint tint;
 } states[] = {
-    {"valid", TINT_GOOD},
-    {"failing", TINT_BAD},
-    {"expired", TINT_BAD},
-    {"config", TINT_BAD},
+    {"valid", TINT_GOOD}, {"failing", TINT_BAD}, {"expired", TINT_BAD},
+    {"stuck", TINT_BAD},  {"config", TINT_BAD},
 };
 
 enum tint view_tint(json_t *identity) {

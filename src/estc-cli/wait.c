@@ -82,8 +82,8 @@ static int wait_for(const struct cli *cli, struct ctl_client *client, const char
 }
 
 static bool is_state(const char *wanted) {
-    static const char *const states[] = {"new",     "valid",   "pending", "failing",
-                                         "expired", "working", "paused",  "config"};
+    static const char *const states[] = {"new",     "valid",  "pending", "failing", "expired",
+                                         "working", "paused", "config",  "stuck"};
     for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
         if (strcmp(states[i], wanted) == 0)
             return true;

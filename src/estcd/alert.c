@@ -8,7 +8,6 @@
 
 #include "base/clock.h"
 
-#define REFUSALS 3 /* in a row: one may be an accident */
 #define PER_MILLE 1000
 
 #define ALERT_LABEL(name, label) [name] = label,
@@ -44,12 +43,22 @@ static int64_t late_since(const struct identity *identity) {
 
 /* What does not mend itself, when it has happened often enough: in words, or NULL. */
 static const char *refusal(const struct store_attempts *attempts) {
-    if (attempts->failures < REFUSALS)
+    if (attempts->failures < IDENTITY_REFUSALS)
         return NULL;
     return attempts->last_result == ESTC_E_REJECTED ? "the CA rejects the request again and again"
            : attempts->last_result == ESTC_E_UNTRUSTED
                ? "the server or its certificate is not trusted, again and again"
                : NULL;
+}
+
+/* What is said of a certificate that has run out, when the birth credential does not help. */
+static const char *birth_fault(const struct store_attempts *attempts) {
+    return attempts->failures == 0 ? ""
+           : attempts->last_result == ESTC_E_CREDENTIAL
+               ? ", and a file that another one needs is missing or unfit: mend it"
+           : attempts->last_result == ESTC_E_REJECTED && refusal(attempts)
+               ? ", and the CA rejects the birth certificate: put one in place that it accepts"
+               : "";
 }
 
 /* All but the passing of time. */
@@ -68,12 +77,15 @@ static void decide_by_record(const struct identity *identity, struct alert *out)
 void alert_decide(const struct identity *identity, int64_t now, struct alert *out) {
     *out = (struct alert){.level = ALERT_NONE, .next = INT64_MAX};
     char when[CLOCK_TEXT_MAX];
+    const struct store_attempts *attempts = &identity->attempts;
     decide_by_record(identity, out);
     if (!identity->have_facts || out->level == ALERT_CRITICAL)
         return;
     int64_t end = identity->facts.not_after, late = late_since(identity);
     if (end <= now) {
-        raise(out, ALERT_CRITICAL, "the certificate has expired at %s", clock_text(end, when));
+        const char *birth = birth_fault(attempts);
+        raise(out, ALERT_CRITICAL, "the certificate has expired at %s%s", clock_text(end, when),
+              birth);
         return;
     }
     out->next = late > now ? late : end;

@@ -40,12 +40,23 @@ bool identity_rolled_back(const struct identity *identity) {
            identity->attempts.rolled_back == identity->facts.generation;
 }
 
+static bool is_stuck(const struct identity *identity, int64_t now) {
+    const struct store_attempts *attempts = &identity->attempts;
+    bool expired = identity->have_facts && identity->facts.not_after <= now;
+    if (identity->store_unfit || (identity->have_facts && !expired))
+        return false;
+    return (attempts->failures >= IDENTITY_REFUSALS && attempts->last_result == ESTC_E_REJECTED) ||
+           (expired && attempts->failures > 0 && attempts->last_result == ESTC_E_CREDENTIAL);
+}
+
 enum identity_state identity_state(const struct identity *identity, int64_t now) {
     const struct store_attempts *attempts = &identity->attempts;
     if (identity->working)
         return IDENTITY_WORKING;
     if (attempts->paused_since != 0)
         return IDENTITY_PAUSED;
+    if (is_stuck(identity, now))
+        return IDENTITY_STUCK;
     if (identity->store_unfit ||
         (attempts->failures > 0 && attempts->last_result == ESTC_E_CREDENTIAL))
         return IDENTITY_CONFIG;
@@ -90,6 +101,7 @@ int identity_exit_code(const struct identity *identity, int64_t now) {
         return EXIT_BAD_CONFIG;
     case IDENTITY_FAILING:
     case IDENTITY_EXPIRED:
+    case IDENTITY_STUCK:
         return identity->attempts.failures > 0 ? cause_exit_code(identity->attempts.last_result)
                : identity->attempts.pending_until != 0 ? EXIT_WORKING
                                                        : EXIT_FAILED;

@@ -13,20 +13,23 @@
 #include "store.h"
 
 /* X(name, label): the state shown by `estc list`. */
-#define IDENTITY_STATES(X)                                                      \
-    X(IDENTITY_NEW, "new")         /* no certificate yet, nothing tried yet */  \
-    X(IDENTITY_WORKING, "working") /* a worker is at it */                      \
-    X(IDENTITY_VALID, "valid")     /* a certificate in force, nothing wrong */  \
-    X(IDENTITY_PENDING, "pending") /* the CA has not decided yet */             \
-    X(IDENTITY_FAILING, "failing") /* the last attempt failed; tries again */   \
-    X(IDENTITY_EXPIRED, "expired") /* the certificate has run out */            \
-    X(IDENTITY_PAUSED, "paused")   /* nothing is done until somebody resumes */ \
+#define IDENTITY_STATES(X)                                                        \
+    X(IDENTITY_NEW, "new")         /* no certificate yet, nothing tried yet */    \
+    X(IDENTITY_WORKING, "working") /* a worker is at it */                        \
+    X(IDENTITY_VALID, "valid")     /* a certificate in force, nothing wrong */    \
+    X(IDENTITY_PENDING, "pending") /* the CA has not decided yet */               \
+    X(IDENTITY_FAILING, "failing") /* the last attempt failed; tries again */     \
+    X(IDENTITY_EXPIRED, "expired") /* the certificate has run out */              \
+    X(IDENTITY_STUCK, "stuck")     /* the same, or none yet, and no way to one */ \
+    X(IDENTITY_PAUSED, "paused")   /* nothing is done until somebody resumes */   \
     X(IDENTITY_CONFIG, "config")   /* a file is missing or unfit; looked at again on change */
 
 #define IDENTITY_ENUM(name, label) name,
 enum identity_state { IDENTITY_STATES(IDENTITY_ENUM) IDENTITY_STATE_MAX_ };
 #undef IDENTITY_ENUM
 extern const char *const identity_state_names[];
+
+#define IDENTITY_REFUSALS 3 /* in a row: one may be an accident */
 
 struct identity {
     const struct config_identity *config; /* belongs to the manager's current Config */
@@ -48,6 +51,12 @@ struct identity {
     int64_t unsure_since;               /* see schedule.h */
 };
 
+/*
+ * Stuck: no certificate is in force, and what is left to ask for one with, the birth credential,
+ * does not help: the CA has rejected it again and again, or a certificate has expired while a file
+ * was unfit. (Before the first certificate an unfit file is a matter of the configuration.) It is
+ * tried on, slowly, and over as soon as a try comes to another end.
+ */
 enum identity_state identity_state(const struct identity *identity, int64_t now);
 /* The exit code that stands for it (common/exitcode.h). */
 int identity_exit_code(const struct identity *identity, int64_t now);

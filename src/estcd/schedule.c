@@ -25,6 +25,7 @@
 #define BACKOFF_LEAST 5
 #define BACKOFF_MOST_ALIVE DAY
 #define BACKOFF_MOST_DEAD HOUR
+#define BACKOFF_MOST_DEAD_REJECTED (6 * HOUR)
 #define BACKOFF_DOUBLINGS 16
 
 #define RENEW_LATEST 950   /* per mille of the lifetime, jitter included */
@@ -99,7 +100,7 @@ int64_t schedule_backoff(unsigned failures, bool rejected, int64_t remaining) {
     unsigned doublings = failures - 1 < BACKOFF_DOUBLINGS ? failures - 1 : BACKOFF_DOUBLINGS;
     int64_t wait = (int64_t)(rejected ? BACKOFF_FIRST_REJECTED : BACKOFF_FIRST) << doublings;
     if (remaining <= 0)
-        return least(wait, BACKOFF_MOST_DEAD);
+        return least(wait, rejected ? BACKOFF_MOST_DEAD_REJECTED : BACKOFF_MOST_DEAD);
     return most(BACKOFF_LEAST, least(least(wait, BACKOFF_MOST_ALIVE), remaining / 10));
 }
 

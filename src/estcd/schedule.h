@@ -64,7 +64,8 @@ struct schedule_plan {
  * brings new ones (RFC 7030 section 4.1.2). What somebody has rolled back to is renewed at that
  * latest point only, whatever it was issued for. After a failure: the wait doubles from 30 s, of
  * what the CA rejects from 5 min, is never more than a tenth of the remaining life (and never under
- * 5 s), at most a day while the certificate lives, at most an hour without one; it never ends.
+ * 5 s), at most a day while the certificate lives, at most an hour without one (6 h of what
+ * the CA rejects); it never ends.
  * While a file is unfit: from a minute to an hour. A CA that wants to be asked again is asked when
  * its Max-Age is over, but not later than a week after the last time, and not before a hundredth of
  * the time that it has been considering it for has passed, 5 seconds at the least and an hour at

@@ -47,6 +47,14 @@ static void rises_at_the_share_and_again_at_the_end(void **state) {
     assert_int_equal(alert.level, ALERT_CRITICAL);
     assert_non_null(strstr(alert.why, "expired"));
     assert_int_equal(alert.next, INT64_MAX);
+    /* What stands in the way of another one is said as well. */
+    identity.attempts = (struct store_attempts){.failures = 3, .last_result = ESTC_E_REJECTED};
+    assert_non_null(strstr(at(&identity, T0 + LIFE).why, "rejects the birth certificate"));
+    identity.attempts = (struct store_attempts){.failures = 1, .last_result = ESTC_E_CREDENTIAL};
+    assert_non_null(strstr(at(&identity, T0 + LIFE).why, "expired at "));
+    assert_non_null(strstr(at(&identity, T0 + LIFE).why, "unfit"));
+    identity.attempts = (struct store_attempts){.failures = 2, .last_result = ESTC_E_REJECTED};
+    assert_null(strstr(at(&identity, T0 + LIFE).why, "rejects"));
 }
 
 /* No alert is due before a renewal at its latest moment can have come. */

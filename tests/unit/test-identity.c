@@ -22,6 +22,8 @@
 #define ALIVE .have_facts = true, .facts = {.not_before = NOW - 10, .not_after = NOW + 10}
 #define EXPIRED .have_facts = true, .facts = {.not_before = NOW - 10, .not_after = NOW}
 #define FAILED(result) .attempts = {.failures = 2, .last_result = (result), .last_attempt = NOW - 1}
+#define REFUSED(result) \
+    .attempts = {.failures = 3, .last_result = (result), .last_attempt = NOW - 1}
 #define PENDING \
     .attempts = {.last_result = ESTC_E_PENDING, .last_attempt = NOW - 1, .pending_until = NOW + 60}
 
@@ -42,7 +44,15 @@ static void state_and_exit_code(void **state) {
         {{EXPIRED, PENDING}, IDENTITY_EXPIRED, EXIT_WORKING},
         {{EXPIRED, FAILED(ESTC_E_TIMEOUT)}, IDENTITY_EXPIRED, EXIT_UNREACHABLE},
         {{EXPIRED, FAILED(ESTC_E_REJECTED)}, IDENTITY_EXPIRED, EXIT_REJECTED},
-        {{EXPIRED, FAILED(ESTC_E_CREDENTIAL)}, IDENTITY_CONFIG, EXIT_BAD_CONFIG},
+        {{EXPIRED, FAILED(ESTC_E_CREDENTIAL)}, IDENTITY_STUCK, EXIT_BAD_CONFIG},
+        {{EXPIRED, REFUSED(ESTC_E_REJECTED)}, IDENTITY_STUCK, EXIT_REJECTED},
+        {{REFUSED(ESTC_E_REJECTED)}, IDENTITY_STUCK, EXIT_REJECTED},
+        {{REFUSED(ESTC_E_REJECTED), .working = true}, IDENTITY_WORKING, EXIT_WORKING},
+        {{REFUSED(ESTC_E_REJECTED), .store_unfit = true}, IDENTITY_CONFIG, EXIT_BAD_CONFIG},
+        {{EXPIRED, REFUSED(ESTC_E_UNTRUSTED)}, IDENTITY_EXPIRED, EXIT_FAILED},
+        {{EXPIRED, REFUSED(ESTC_E_TIMEOUT)}, IDENTITY_EXPIRED, EXIT_UNREACHABLE},
+        {{ALIVE, REFUSED(ESTC_E_REJECTED)}, IDENTITY_FAILING, EXIT_REJECTED},
+        {{ALIVE, FAILED(ESTC_E_CREDENTIAL)}, IDENTITY_CONFIG, EXIT_BAD_CONFIG},
         {{PENDING}, IDENTITY_PENDING, EXIT_WORKING},
         {{ALIVE, PENDING}, IDENTITY_PENDING, EXIT_WORKING},
         {{FAILED(ESTC_E_REJECTED)}, IDENTITY_FAILING, EXIT_REJECTED},
