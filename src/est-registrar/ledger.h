@@ -29,6 +29,7 @@ struct ledger_entry {
     char *authenticator; /* the certificate that asked for it */
     char *op, *label, *rule;
     int64_t not_before, not_after, issued_at, collected_at, revoked_at;
+    int64_t revoked_reason; /* CRLReason, RFC 5280 section 5.3.1 */
 };
 void ledger_entry_clear(struct ledger_entry *entry);
 /* The certificate itself; -EUCLEAN when it is none. */
@@ -58,6 +59,9 @@ struct ledger_pending {
 void ledger_pending_clear(struct ledger_pending *pending);
 
 typedef int (*ledger_each_fn)(void *arg, const struct ledger_pending *pending);
+typedef int (*ledger_revoked_fn)(void *arg, const char *serial, int64_t at, int64_t reason);
+
+#define LEDGER_SUPERSEDED 4 /* as a CRLReason */
 
 struct ledger;
 
@@ -75,11 +79,18 @@ struct ledger_ops {
     /* On disk when it returns 0; not there at all otherwise. A request of the same kind is approved
      * and has got its certificate with it. superseded: SHA-256 of the certificate in whose place it
      * is issued, since the key of that never arrived, and which counts as revoked with it; NULL:
-     * there is none. */
+     * there is none. -EEXIST: another registrar on the same ledger was faster. */
     int (*insert)(struct ledger *, const struct ledger_entry *, const char *superseded,
                   struct estc_error *);
     /* Its holder has shown it to us. */
     int (*collected)(struct ledger *, const char *sha256, int64_t now, struct estc_error *);
+    /* Revokes the one with that serial number. -EALREADY, *out filled in, when it is. */
+    int (*revoke)(struct ledger *, const char *serial, int64_t reason, int64_t now,
+                  struct ledger_entry *out, struct estc_error *);
+    /* The revoked ones that end after `since`, until fn returns another value than 0, which is then
+     * returned. */
+    int (*each_revoked)(struct ledger *, int64_t since, ledger_revoked_fn fn, void *arg,
+                        struct estc_error *);
 
     /* The youngest request of the same kind. */
     int (*find_request)(struct ledger *, const struct ledger_request *, struct ledger_pending *,

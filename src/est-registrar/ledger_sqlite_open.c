@@ -15,69 +15,16 @@
 
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "ledger_schema.h"
 
-#define SCHEMA 2
 #define BUSY_MS 2000 /* another process reading a copy; longer would block everybody */
 
-/* What leads from one schema to the next; all of it makes a new ledger. */
-static const char *const steps_sql[SCHEMA] = {
-    "CREATE TABLE certificates ("
-    " sha256 TEXT PRIMARY KEY, serial TEXT NOT NULL UNIQUE, der BLOB NOT NULL,"
-    " subject_id TEXT NOT NULL, names_id TEXT NOT NULL, subject TEXT NOT NULL,"
-    " key_sha256 TEXT NOT NULL,"
-    " holder TEXT NOT NULL, authenticator TEXT NOT NULL, op TEXT NOT NULL, label TEXT NOT NULL,"
-    " rule TEXT NOT NULL, not_before INTEGER NOT NULL, not_after INTEGER NOT NULL,"
-    " issued_at INTEGER NOT NULL, collected_at INTEGER NOT NULL DEFAULT 0,"
-    " revoked_at INTEGER NOT NULL DEFAULT 0) STRICT;"
-    "CREATE INDEX certificate_by_request ON certificates (authenticator, key_sha256);"
-    "CREATE INDEX certificate_by_subject ON certificates (subject_id, not_after);"
-    "PRAGMA user_version = 1",
-    "CREATE TABLE requests ("
-    " id INTEGER PRIMARY KEY AUTOINCREMENT, authenticator TEXT NOT NULL, op TEXT NOT NULL,"
-    " label TEXT NOT NULL, names_id TEXT NOT NULL, key_sha256 TEXT NOT NULL,"
-    " subject TEXT NOT NULL, names TEXT NOT NULL, device TEXT NOT NULL, address TEXT NOT NULL,"
-    " rule TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',"
-    " certificate TEXT NOT NULL DEFAULT '', csr BLOB NOT NULL, asked_at INTEGER NOT NULL,"
-    " last_at INTEGER NOT NULL, decided_at INTEGER NOT NULL DEFAULT 0) STRICT;"
-    "CREATE INDEX request_by_kind ON requests (authenticator, names_id);"
-    "CREATE INDEX request_by_age ON requests (last_at);"
-    "PRAGMA user_version = 2",
+static const char *const steps_sql[LEDGER_SCHEMA] = {
+    LEDGER_SCHEMA_1("BLOB", "INTEGER", " STRICT") "PRAGMA user_version = 1",
+    LEDGER_SCHEMA_2("BLOB", "INTEGER", "INTEGER PRIMARY KEY AUTOINCREMENT",
+                    " STRICT") "PRAGMA user_version = 2",
+    LEDGER_SCHEMA_3("INTEGER") "PRAGMA user_version = 3",
 };
-
-int ledger_sqlite_failed(const struct ledger_sqlite *l, struct estc_error *err) {
-    static const struct {
-        int code, error;
-        const char *remedy;
-    } remedies[] = {
-        {SQLITE_FULL, ENOSPC, "free some space"},
-        {SQLITE_BUSY, EBUSY, "another program holds it: let it finish"},
-        {SQLITE_CORRUPT, EUCLEAN, "restore it from a backup, or move it away to begin anew"},
-        {SQLITE_NOTADB, EUCLEAN, "it is no ledger: name another file"},
-        {SQLITE_READONLY, EROFS, "make it and its folder writable"},
-        {SQLITE_CANTOPEN, EACCES, "check that its folder exists and can be written"},
-        {SQLITE_IOERR, EIO, "check the disk and the free space"},
-        {SQLITE_NOMEM, ENOMEM, "free some memory"},
-    };
-    int code = sqlite3_errcode(l->db) & 0xff;
-    for (size_t i = 0; i < sizeof(remedies) / sizeof(remedies[0]); i++)
-        if (remedies[i].code == code)
-            return estc_error_set(err, -remedies[i].error, "ledger %s: %s: %s", l->path,
-                                  sqlite3_errmsg(l->db), remedies[i].remedy);
-    return estc_error_set(err, -EIO, "ledger %s: %s", l->path, sqlite3_errmsg(l->db));
-}
-
-int ledger_sqlite_execute(const struct ledger_sqlite *l, const char *sql, struct estc_error *err) {
-    return sqlite3_exec(l->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0
-                                                                   : ledger_sqlite_failed(l, err);
-}
-
-int ledger_sqlite_end(const struct ledger_sqlite *l, int rc, struct estc_error *err) {
-    if (!rc)
-        rc = ledger_sqlite_execute(l, "COMMIT", err);
-    if (rc) /* a COMMIT that failed may have left it open, too */
-        sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
-    return rc;
-}
 
 static int number_of(const struct ledger_sqlite *l, const char *sql, int *out,
                      struct estc_error *err) {
@@ -95,47 +42,48 @@ static int somebody_elses(const struct ledger_sqlite *l, struct estc_error *err)
 
 /* Other programs number their schemas, too. */
 static int check_columns(const struct ledger_sqlite *l, int version, struct estc_error *err) {
-    static const char *const tables[SCHEMA] = {
-        "SELECT " LEDGER_SQLITE_COLUMNS " FROM certificates",
-        "SELECT id, " LEDGER_SQLITE_REQUEST_COLUMNS " FROM requests",
+    static const char *const parts[LEDGER_SCHEMA] = {
+        "SELECT " LEDGER_CERTIFICATE_COLUMNS_1 " FROM certificates",
+        "SELECT id, " LEDGER_REQUEST_COLUMNS " FROM requests",
+        "SELECT revoked_reason FROM certificates",
     };
     for (int i = 0; i < version; i++) {
         _cleanup(ledger_sqlite_finalizep) sqlite3_stmt *s = NULL;
-        int rc = sqlite3_prepare_v2(l->db, tables[i], -1, &s, NULL);
+        int rc = sqlite3_prepare_v2(l->db, parts[i], -1, &s, NULL);
         if (rc != SQLITE_OK)
             return rc == SQLITE_ERROR ? somebody_elses(l, err) : ledger_sqlite_failed(l, err);
     }
     return 0;
 }
 
-static int migrate(const struct ledger_sqlite *l, int version, struct estc_error *err) {
-    int rc = ledger_sqlite_execute(l, "BEGIN IMMEDIATE", err);
+static int migrate(struct ledger_sqlite *l, int version, struct estc_error *err) {
+    int rc = l->sql.sql->begin(&l->sql, err);
     if (rc)
         return rc;
-    for (int i = version; !rc && i < SCHEMA; i++)
+    for (int i = version; !rc && i < LEDGER_SCHEMA; i++)
         rc = ledger_sqlite_execute(l, steps_sql[i], err);
-    return ledger_sqlite_end(l, rc, err);
+    return l->sql.sql->end(&l->sql, rc, err);
 }
 
 /* Makes the tables in an empty file, and those that are missing in an older one, if it may. */
-static int check_schema(const struct ledger_sqlite *l, bool create, struct estc_error *err) {
+static int check_schema(struct ledger_sqlite *l, bool create, struct estc_error *err) {
     int version = 0;
     int rc = number_of(l, "PRAGMA user_version", &version, err);
     if (rc)
         return rc;
     if (version < 0)
         return somebody_elses(l, err);
-    if (version > SCHEMA)
+    if (version > LEDGER_SCHEMA)
         return estc_error_set(err, -EINVAL,
                               "ledger %s: written by a newer est-registrar (schema %d, this one "
                               "knows %d): install the newer one again",
-                              l->path, version, SCHEMA);
+                              l->path, version, LEDGER_SCHEMA);
     int tables = 0;
     rc = version > 0 ? check_columns(l, version, err)
                      : number_of(l, "SELECT count(*) FROM sqlite_master", &tables, err);
     if (!rc && tables > 0)
         return somebody_elses(l, err);
-    return rc || !create || version == SCHEMA ? rc : migrate(l, version, err);
+    return rc || !create || version == LEDGER_SCHEMA ? rc : migrate(l, version, err);
 }
 
 /* Every page, once at start: a damaged ledger must not issue. */
@@ -192,10 +140,11 @@ static int make(const char *path, struct ledger **out, struct estc_error *err) {
         free(copy);
         return estc_error_set(err, -ENOMEM, "out of memory");
     }
-    l->base.ops = &ledger_sqlite_ops;
+    l->sql =
+        (struct ledger_sql){.base.ops = &ledger_sql_ops, .sql = &ledger_sqlite_sql, .name = copy};
     l->path = copy;
     l->lock = -1;
-    *out = &l->base;
+    *out = &l->sql.base;
     return 0;
 }
 

@@ -135,6 +135,44 @@ static void k17_what_is_superseded_is_revoked_once(void **state) {
     }
 }
 
+static int note_revoked(void *arg, const char *serial, int64_t at, int64_t reason) {
+    char *seen = arg;
+    size_t used = strlen(seen);
+    snprintf(seen + used, 64 - used, "%s/%lld/%lld ", serial, (long long)(at - NOW),
+             (long long)reason);
+    return 0;
+}
+
+static void what_is_revoked_is_listed_until_it_ends(void **state) {
+    struct book *b = *state;
+    struct ledger_entry entry = sample();
+    struct ledger *l = b->ledger;
+    insert(b, &entry);
+    entry.serial = lit("02");
+    entry.sha256 = lit("C2");
+    entry.not_after = NOW + 10;
+    insert(b, &entry);
+    static const struct {
+        const char *serial;
+        int64_t reason;
+        int rc;
+    } rows[] = {{"03", 1, -ENOENT}, {"02", 4, 0}, {"01", 1, 0}, {"02", 5, -EALREADY}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        _cleanup(ledger_entry_clear) struct ledger_entry out = {0};
+        assert_int_equal(
+            l->ops->revoke(l, rows[i].serial, rows[i].reason, NOW + (int64_t)i, &out, NULL),
+            rows[i].rc);
+        if (rows[i].rc != -ENOENT)
+            assert_string_equal(out.serial, rows[i].serial);
+    }
+    char seen[64] = "";
+    assert_int_equal(l->ops->each_revoked(l, NOW, note_revoked, seen, NULL), 0);
+    assert_string_equal(seen, "02/1/4 01/2/1 ");
+    seen[0] = '\0';
+    assert_int_equal(l->ops->each_revoked(l, NOW + 10, note_revoked, seen, NULL), 0);
+    assert_string_equal(seen, "01/2/1 ");
+}
+
 /* What is written is bound, never part of a statement. */
 static void text_is_only_text(void **state) {
     struct book *b = *state;
@@ -237,6 +275,7 @@ int main(void) {
         BOOK(the_newest_of_several_is_sent),
         BOOK(a_revoked_certificate_is_neither_sent_nor_in_the_way),
         BOOK(k17_what_is_superseded_is_revoked_once),
+        BOOK(what_is_revoked_is_listed_until_it_ends),
         BOOK(text_is_only_text),
         cmocka_unit_test(names_are_folded),
         cmocka_unit_test(other_names_count_in_their_way),
