@@ -120,8 +120,8 @@ static void tell_journal(enum audit_event event, const struct member members[sta
     char *fields[MEMBERS + 2] = {text_format("ESTC_EVENT=%s", events[event].label)};
     size_t n = fields[0] != NULL;
     for (size_t i = 0; i < MEMBERS && members[i].json; i++)
-        if (members[i].value && (fields[n] = text_format("%s=%s", members[i].field,
-                                                         members[i].value)))
+        if (members[i].value &&
+            (fields[n] = text_format("%s=%s", members[i].field, members[i].value)))
             n++;
     journal_write(events[event].level, (const char *const *)fields, "%s", text);
     for (size_t i = 0; i < n; i++)

@@ -14,12 +14,12 @@
 #include "base/cleanup.h"
 
 /* X(name, label, level) */
-#define AUDIT_EVENTS(X)                        \
-    X(AUDIT_ISSUED, "issued", NOTICE)          \
-    X(AUDIT_SENT_AGAIN, "sent-again", NOTICE)  \
-    X(AUDIT_REFUSED, "refused", NOTICE)        \
-    X(AUDIT_WAITS, "waits", NOTICE)            \
-    X(AUDIT_APPROVED, "approved", NOTICE)      \
+#define AUDIT_EVENTS(X)                       \
+    X(AUDIT_ISSUED, "issued", NOTICE)         \
+    X(AUDIT_SENT_AGAIN, "sent-again", NOTICE) \
+    X(AUDIT_REFUSED, "refused", NOTICE)       \
+    X(AUDIT_WAITS, "waits", NOTICE)           \
+    X(AUDIT_APPROVED, "approved", NOTICE)     \
     X(AUDIT_REJECTED, "rejected", NOTICE)
 
 #define AUDIT_ENUM(name, label, level) name,

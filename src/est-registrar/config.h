@@ -104,6 +104,7 @@ struct config {
     int64_t discovery_port;
     char *discovery_host; /* that links name; NULL: the address that was asked */
     char *ledger;         /* path of the SQLite file */
+    char *database;       /* connection string of PostgreSQL, instead; or NULL */
     char *audit_log;      /* NULL: none but the journal */
     char *control_socket;
     char *server_certificate, *server_key;

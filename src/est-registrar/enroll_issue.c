@@ -8,6 +8,7 @@
 #include "common/journal.h"
 #include "enroll_internal.h"
 
+#define RETRY_RACE 1     /* seconds, when another registrar was faster */
 #define RETRY_STORAGE 30 /* seconds, when the ledger cannot be used */
 
 static int out_of_memory(struct estc_error *err) {
@@ -80,6 +81,10 @@ int enroll_issue(struct request *r, X509 **issued, int64_t *retry_after, struct 
         return rc;
     const char *superseded = r->superseded.sha256;
     rc = registrar->ledger->ops->insert(registrar->ledger, &entry, superseded, err);
+    if (rc == -EEXIST) { /* what it has issued is found when the device asks again */
+        *retry_after = RETRY_RACE;
+        return estc_error_set(err, ESTC_E_PENDING, "another registrar is answering this request");
+    }
     if (rc)
         return enroll_unavailable(err, retry_after);
     if (superseded)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The ledger: every certificate that was ever issued, written durably before it is sent, and every
- * request that somebody has to decide on. One interface; SQLite is behind it.
+ * request that somebody has to decide on. One interface; SQLite or PostgreSQL is behind it.
  */
 #pragma once
 
@@ -129,6 +129,13 @@ int ledger_sqlite_open(const char *path, struct ledger **out, struct estc_error 
 
 /* Whether that would succeed, without making anything and beside a registrar that runs. */
 int ledger_sqlite_check(const char *path, struct estc_error *err);
+
+/*
+ * The same in a PostgreSQL database, given by a connection string of libpq, which several
+ * registrars may share. A connection that is lost later is made again.
+ */
+int ledger_postgres_open(const char *conninfo, struct ledger **out, struct estc_error *err);
+int ledger_postgres_check(const char *conninfo, struct estc_error *err);
 
 static inline void ledger_closep(struct ledger **ledger) {
     if (*ledger)

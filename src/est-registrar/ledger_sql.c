@@ -24,9 +24,9 @@ char *ledger_sql_text(const struct sql_row *row, int column) {
 
 int ledger_sql_read_entry(void *out, const struct sql_row *row, struct estc_error *err) {
     _cleanup(ledger_entry_clear) struct ledger_entry e = {0};
-    char **const texts[] = {&e.sha256,        &e.serial,   NULL,          &e.subject_id,
-                            &e.names_id,      &e.subject,  &e.key_sha256, &e.holder,
-                            &e.authenticator, &e.op,       &e.label,      &e.rule};
+    char **const texts[] = {&e.sha256,        &e.serial,  NULL,          &e.subject_id,
+                            &e.names_id,      &e.subject, &e.key_sha256, &e.holder,
+                            &e.authenticator, &e.op,      &e.label,      &e.rule};
     int64_t *const numbers[] = {&e.not_before,   &e.not_after,  &e.issued_at,
                                 &e.collected_at, &e.revoked_at, &e.revoked_reason};
     const int n_texts = (int)SQL_COUNT(texts);
@@ -63,9 +63,12 @@ static int one(struct ledger *ledger, const char *sql, const struct sql_value *v
 
 static int find_same(struct ledger *ledger, const struct ledger_request *request, int64_t since,
                      int64_t now, struct ledger_entry *out, struct estc_error *err) {
-    const struct sql_value values[] = {SQL_T(request->authenticator), SQL_T(request->op),
-                                       SQL_T(request->label),         SQL_T(request->names_id),
-                                       SQL_T(request->key_sha256),    SQL_N(since),
+    const struct sql_value values[] = {SQL_T(request->authenticator),
+                                       SQL_T(request->op),
+                                       SQL_T(request->label),
+                                       SQL_T(request->names_id),
+                                       SQL_T(request->key_sha256),
+                                       SQL_N(since),
                                        SQL_N(now)};
     return one(ledger,
                SELECT "authenticator = ?1 AND op = ?2 AND"
@@ -133,8 +136,10 @@ static int check_alone(struct ledger_sql *l, const struct ledger_entry *e, const
     int rc = ledger_sql_lock(l, e->subject_id, err);
     if (!rc)
         rc = find_same(ledger, &same, e->issued_at - RACE, e->issued_at, &found, err);
-    if (!rc && superseded && strcmp(found.sha256, superseded) == 0)
+    if (!rc && superseded && strcmp(found.sha256, superseded) == 0) {
+        ledger_entry_clear(&found);
         rc = -ENOENT;
+    }
     if (rc == -ENOENT)
         rc = find_other_holder(ledger, e->subject_id, e->holder, e->issued_at, &found, err);
     if (rc == -ENOENT)
@@ -147,16 +152,16 @@ static int check_alone(struct ledger_sql *l, const struct ledger_entry *e, const
 static int insert_entry(struct ledger_sql *l, const struct ledger_entry *e,
                         struct estc_error *err) {
     const struct sql_value values[] = {
-        SQL_T(e->sha256),       SQL_T(e->serial),         SQL_B(&e->der),      SQL_T(e->subject_id),
-        SQL_T(e->names_id),     SQL_T(e->subject),        SQL_T(e->key_sha256), SQL_T(e->holder),
-        SQL_T(e->authenticator), SQL_T(e->op),            SQL_T(e->label),     SQL_T(e->rule),
-        SQL_N(e->not_before),   SQL_N(e->not_after),      SQL_N(e->issued_at), SQL_N(e->collected_at),
-        SQL_N(e->revoked_at),   SQL_N(e->revoked_reason)};
-    return l->sql->run(
-        l,
-        "INSERT INTO certificates (" LEDGER_CERTIFICATE_COLUMNS ") VALUES"
-        " (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18)",
-        values, SQL_COUNT(values), NULL, NULL, err);
+        SQL_T(e->sha256),       SQL_T(e->serial),     SQL_B(&e->der),
+        SQL_T(e->subject_id),   SQL_T(e->names_id),   SQL_T(e->subject),
+        SQL_T(e->key_sha256),   SQL_T(e->holder),     SQL_T(e->authenticator),
+        SQL_T(e->op),           SQL_T(e->label),      SQL_T(e->rule),
+        SQL_N(e->not_before),   SQL_N(e->not_after),  SQL_N(e->issued_at),
+        SQL_N(e->collected_at), SQL_N(e->revoked_at), SQL_N(e->revoked_reason)};
+    return l->sql->run(l,
+                       "INSERT INTO certificates (" LEDGER_CERTIFICATE_COLUMNS ") VALUES"
+                       " (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18)",
+                       values, SQL_COUNT(values), NULL, NULL, err);
 }
 
 static int supersede(struct ledger_sql *l, const char *sha256, int64_t now,

@@ -55,8 +55,7 @@ struct sql_ops {
 struct ledger_sql {
     struct ledger base;
     const struct sql_ops *sql;
-    const char *name; /* for people: the file, the database */
-    bool shared;      /* others write to it, too */
+    bool shared; /* others write to it, too */
 };
 
 extern const struct ledger_ops ledger_sql_ops;

@@ -14,7 +14,7 @@
 #include "base/cleanup.h"
 
 #define KIND "authenticator = ?1 AND op = ?2 AND label = ?3 AND names_id = ?4 AND key_sha256 = ?5"
-#define KIND_VALUES(of)                                                        \
+#define KIND_VALUES(of)                                                                     \
     SQL_T((of)->authenticator), SQL_T((of)->op), SQL_T((of)->label), SQL_T((of)->names_id), \
         SQL_T((of)->key_sha256)
 #define SELECT "SELECT id, " LEDGER_REQUEST_COLUMNS " FROM requests WHERE "
@@ -150,11 +150,15 @@ static int find_entered(struct ledger_sql *l, const struct ledger_pending *p, in
 
 static int insert(struct ledger_sql *l, const struct ledger_pending *p, int64_t *id,
                   struct estc_error *err) {
-    const struct sql_value values[] = {
-        KIND_VALUES(p),     SQL_T(p->subject), SQL_T(p->names),
-        SQL_T(p->device),   SQL_T(p->address), SQL_T(p->rule),
-        SQL_T(ledger_state_names[p->state]),   SQL_B(&p->csr),
-        SQL_N(p->asked_at)};
+    const struct sql_value values[] = {KIND_VALUES(p),
+                                       SQL_T(p->subject),
+                                       SQL_T(p->names),
+                                       SQL_T(p->device),
+                                       SQL_T(p->address),
+                                       SQL_T(p->rule),
+                                       SQL_T(ledger_state_names[p->state]),
+                                       SQL_B(&p->csr),
+                                       SQL_N(p->asked_at)};
     return l->sql->run(l,
                        "INSERT INTO requests (" LEDGER_REQUEST_COLUMNS ") VALUES"
                        " (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,'','',?12,?13,?13,0) RETURNING id",

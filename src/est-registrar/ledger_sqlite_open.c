@@ -140,8 +140,7 @@ static int make(const char *path, struct ledger **out, struct estc_error *err) {
         free(copy);
         return estc_error_set(err, -ENOMEM, "out of memory");
     }
-    l->sql =
-        (struct ledger_sql){.base.ops = &ledger_sql_ops, .sql = &ledger_sqlite_sql, .name = copy};
+    l->sql = (struct ledger_sql){.base.ops = &ledger_sql_ops, .sql = &ledger_sqlite_sql};
     l->path = copy;
     l->lock = -1;
     *out = &l->sql.base;

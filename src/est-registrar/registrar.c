@@ -208,7 +208,8 @@ int registrar_open(const struct config *config, struct registrar **out, struct e
     if (!rc && config->server_keys == CONF_TRUE)
         rc = keygen_open(config, &registrar->keygen, err);
     if (!rc)
-        rc = ledger_sqlite_open(config->ledger, &registrar->ledger, err);
+        rc = config->database ? ledger_postgres_open(config->database, &registrar->ledger, err)
+                              : ledger_sqlite_open(config->ledger, &registrar->ledger, err);
     if (!rc)
         rc = audit_open(config->audit_log, &registrar->audit, err);
     if (rc)

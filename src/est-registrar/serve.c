@@ -230,7 +230,8 @@ static int check_keys(const struct config *config, struct estc_error *err) {
 }
 
 static int check_ledger(const struct config *config, struct estc_error *err) {
-    return ledger_sqlite_check(config->ledger, err);
+    return config->database ? ledger_postgres_check(config->database, err)
+                            : ledger_sqlite_check(config->ledger, err);
 }
 
 int serve_check(const struct config *config) {

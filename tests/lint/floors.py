@@ -29,6 +29,7 @@ FOREIGN = {
     r"systemd/": ("src/",),
     r"libconfig": ("src/",),
     r"sqlite3": ("src/est-registrar/",),
+    r"libpq": ("src/est-registrar/",),
     r"seccomp|linux/landlock": ("src/estcd/",),
     r"jansson": ("lib/ctl/", "src/"),
     r"cbor": ("lib/est/",),
