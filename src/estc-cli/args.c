@@ -92,6 +92,8 @@ const struct command args_commands[] = {
      "print the CA certificates of an identity as PEM"},
     {"check", "[ID]", 0, 1, FOR_CHECK, true, command_check,
      "look at all that the next attempt needs, and say what to do about it"},
+    {"completion", "SHELL", 1, 1, 0, false, command_completion,
+     "print what bash, zsh or fish need to complete a line; needs no daemon"},
     {"config", "[ID]", 0, 1, 0, false, command_config,
      "print what the daemon runs with, or an identity, and where that stands"},
     {"metrics", "", 0, 0, 0, false, command_metrics,

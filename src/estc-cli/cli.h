@@ -46,6 +46,7 @@ int command_list(const struct cli *cli);
 int command_show(const struct cli *cli);
 int command_cacerts(const struct cli *cli);
 int command_check(const struct cli *cli);
+int command_completion(const struct cli *cli);
 int command_config(const struct cli *cli);
 int command_metrics(const struct cli *cli);
 int command_discover(const struct cli *cli);

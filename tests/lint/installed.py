@@ -73,6 +73,13 @@ def check_units(tap, root):
             tap.point(user is not None and user.group(1) in users, f"{unit} runs as one of {users}")
 
 
+def check_completion(tap, root):
+    for path in ("bash-completion/completions/estc", "zsh/site-functions/_estc",
+                 "fish/vendor_completions.d/estc.fish"):
+        there = [p for p in root.named(pathlib.PurePath(path).name) if p.endswith("/" + path)]
+        tap.point(len(there) == 1, f"share/{path} is installed")
+
+
 def check_deployer(tap, root):
     """What runs as root on purpose is started by a path unit alone."""
     text = "".join(root.text(path) for path in root.named("estcd-deploy.service"))
@@ -102,6 +109,7 @@ def main():
         check_configuration(tap, root)
         check_units(tap, root)
         check_deployer(tap, root)
+        check_completion(tap, root)
         check_beside_units(tap, root)
     tap.finish()
 
