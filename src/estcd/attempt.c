@@ -7,10 +7,11 @@
  * certificate. A certificate that was checked is on disk as the candidate; the next attempt proves
  * it again and asks for nothing.
  *
- * What is pending survives every failure but three, for as long as pending_timeout. A refusal
- * (4.xx) means that there is no certificate for it, and a certificate that has expired by the time
- * it arrives, or has the old names instead of new ones, is of no use: in these cases the next
- * attempt begins with a new key.
+ * What is pending survives every failure but two, for as long as pending_timeout. A refusal (4.xx)
+ * means that there is no certificate for it, and one that has the old names instead of new ones is
+ * of no use: then the next attempt begins with a new key. A certificate that has expired by the
+ * time it arrives is no such case: where our clock is years ahead, every one would be, and a new
+ * key each time would have the CA issue another each time.
  *
  * Where several servers are named, all of this is done with one after the other until one of them
  * has answered: what a server could not be asked, the next one is.
@@ -95,23 +96,32 @@ static int run_steps(struct attempt *a, struct estc_error *err) {
     return 0;
 }
 
+/* From when on pending_timeout counts. */
+static void note_since(struct attempt *a, int64_t now) {
+    if (a->pending.since == 0 || a->pending.since > now) /* or the clock was set back */
+        a->pending.since = now;
+}
+
 /* What becomes of the pending request after a failure; see the top of this file. */
 static int settle(struct attempt *a, int rc, struct estc_error *err) {
+    int64_t now = timebase_now();
     if (rc == ESTC_E_PENDING) {
-        int64_t now = timebase_now();
         a->pending.retry_at = now + a->retry_after;
-        if (a->pending.since == 0 || a->pending.since > now) /* or the clock was set back */
-            a->pending.since = now;
+        note_since(a, now);
         free(a->pending.url);
         a->pending.url = strdup(attempt_url(a));
         int saved = store_save_pending(a->store, &a->pending, err);
         return saved ? saved : rc;
     }
-    time_t now = (time_t)timebase_now();
-    bool expired = a->issued && X509_cmp_time(X509_get0_notAfter(a->issued), &now) < 0;
+    time_t then = (time_t)now;
+    bool expired = a->issued && X509_cmp_time(X509_get0_notAfter(a->issued), &then) < 0;
     bool refused = rc == ESTC_E_REJECTED && a->step == ATTEMPT_ENROLL;
-    if (a->store && (refused || expired || a->unwilling))
+    if (refused || a->unwilling) {
         store_drop_pending(a->store, NULL);
+    } else if (expired && a->pending.key) {
+        note_since(a, now);
+        store_save_pending(a->store, &a->pending, NULL);
+    }
     return rc;
 }
 

@@ -24,7 +24,9 @@ static int out_of_memory(struct estc_error *err) {
 /* The CA has taken too long: a new request with a new key takes the place of the old one. */
 static int give_up_pending(struct attempt *a, char **detail, struct estc_error *err) {
     char since[CLOCK_TEXT_MAX];
-    *detail = text_format("gave up the request that the CA has not decided on since %s",
+    *detail = text_format(a->pending.retry_at != 0
+                              ? "gave up the request that the CA has not decided on since %s"
+                              : "gave up the request that brings expired certificates since %s",
                           clock_text(a->pending.since, since));
     if (!*detail)
         return out_of_memory(err);

@@ -198,6 +198,21 @@ class Ahead(ClockCase):
         site.assert_consistent("gw")
 
 
+    def test_a_season_ahead_costs_the_ca_one_certificate(self):
+        """All that it issues has expired by our clock: it is asked for the same again and again."""
+        site = self.world(daemon=100 * DAY)
+        self.start(site)
+        harness.wait_for(lambda: site.show("gw")["failures"] > 0, "it is refused")
+        self.assertRegex(site.show("gw")["last_error"], "the issued certificate.*expired")
+        for _ in range(2):
+            self.assertNotEqual(site.estc("retry", "gw").status, harness.DONE)
+        self.assertEqual(self.issued(site), 1)
+        site.daemon_clock.set(0)
+        self.assertEqual(site.estc("enroll", "gw").status, harness.DONE)
+        self.assertEqual(self.issued(site), 1)
+        site.assert_consistent("gw")
+
+
 class Steps(ClockCase):
     """Set in the middle of an attempt, which stands still until then."""
 
