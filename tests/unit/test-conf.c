@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include "common/confprint.h"
+
 /* --- reading --- */
 
 static void every_type_is_read(void **state) {
@@ -237,9 +239,45 @@ static void the_nearest_name(void **state) {
     assert_null(conf_nearest("", known));
 }
 
+/* --- and printed ------------------------------------------------------------------------------ */
+
+static void values_print_as_a_file_says_them(void **state) {
+    struct conf_place *c = *state;
+    static const char *const printed[][2] = {
+        {"string", "\"a\\\"\\\\\\x01b\""},
+        {"path", ""},
+        {"strings", "[ \"a\", \"b\" ]"},
+        {"yes", "false"},
+        {"choice", "\"blue\""},
+        {"number", "7"},
+        {"duration", "\"90s\""},
+        {"size", "\"512K\""},
+        {"share", "\"95.5%\""},
+        {"things", "( { name = \"one\"; weight = 7; }, { name = \"two\"; weight = -5; } )"},
+    };
+    struct all all =
+        read_text(c, "string = \"a\\\"\\\\\\x01b\"; strings = [\"a\", \"b\"];\n"
+                     "yes = false; choice = \"blue\"; number = 7; duration = \"90s\";\n"
+                     "size = \"512K\"; share = \"95.5%\";\n"
+                     "things = ( { name = \"one\"; }, { name = \"two\"; weight = -5; } );\n");
+    assert_no_errors(&c->errors);
+    for (size_t i = 0; i < sizeof(printed) / sizeof(printed[0]); i++) {
+        const struct conf_key *key = keys;
+        while (strcmp(key->name, printed[i][0]) != 0)
+            key++;
+        struct estc_buf text = {0};
+        assert_int_equal(conf_value_print(key, &all, &text), 0);
+        assert_int_equal(text.len, strlen(printed[i][1]));
+        assert_memory_equal(text.len > 0 ? (const char *)text.data : "", printed[i][1], text.len);
+        estc_buf_clear(&text);
+    }
+    conf_clear(keys, &all);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         WITH_FILES(every_type_is_read),
+        WITH_FILES(values_print_as_a_file_says_them),
         WITH_FILES(an_empty_file_leaves_the_defaults),
         WITH_FILES(strings_in_a_row_are_one),
         WITH_FILES(one_string_makes_a_list_of_one),

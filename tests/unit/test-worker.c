@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/exitcode.h"
+#include "estcd/check.h"
 #include "estcd/worker.h"
 
 static int parse(const char *text, size_t len, struct worker_message *out) {
@@ -215,6 +217,36 @@ static void changed_bytes_do_no_harm(void **state) {
     assert_true(taken > sizeof(sample));
 }
 
+/* What a check sends: known words, bounded and clean texts, and nothing else is passed on. */
+static void findings_are_hostile_as_well(void **state) {
+    (void)state;
+    static const char good[] =
+        "{\"check\":\"mtu\",\"result\":\"failed\",\"text\":\"a\\u001b[31mb\",\"code\":99,"
+        "\"more\":1}";
+    static const char *const bad[] = {
+        "",
+        "[]",
+        "{}",
+        "{\"check\":\"nothing\",\"result\":\"ok\",\"text\":\"\"}",
+        "{\"check\":\"mtu\",\"result\":\"fine\",\"text\":\"\"}",
+        "{\"check\":\"mtu\",\"result\":\"ok\"}",
+        "{\"check\":\"mtu\",\"result\":\"ok\",\"text\":7}",
+        "{\"check\":7,\"result\":\"ok\",\"text\":\"\"}",
+    };
+    json_t *finding = check_message(good, strlen(good));
+    assert_string_equal(json_string_value(json_object_get(finding, "text")), "a?[31mb");
+    assert_int_equal(json_integer_value(json_object_get(finding, "code")), EXIT_WORKING);
+    assert_null(json_object_get(finding, "more"));
+    json_decref(finding);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_null(check_message(bad[i], strlen(bad[i])));
+    char *large = calloc(1, WORKER_MESSAGE_MAX + 1);
+    memset(large, ' ', WORKER_MESSAGE_MAX + 1);
+    memcpy(large, good, strlen(good));
+    assert_null(check_message(large, WORKER_MESSAGE_MAX + 1));
+    free(large);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_step_is_understood),
@@ -226,6 +258,7 @@ int main(void) {
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(no_part_of_a_message_is_one),
         cmocka_unit_test(changed_bytes_do_no_harm),
+        cmocka_unit_test(findings_are_hostile_as_well),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
