@@ -283,6 +283,7 @@ struct dtls *dtls_free(struct dtls *dtls) {
     if (!dtls)
         return NULL;
     coap_free_context(dtls->coap);
+    handshake_bury(&dtls->handshake);
     verdict_clear(&dtls->verdict);
     free(dtls->sni);
     free(dtls);
@@ -308,6 +309,7 @@ static coap_dtls_pki_t dtls_pki(const struct dtls *dtls) {
 void dtls_process(struct dtls *dtls) {
     ERR_clear_error();
     coap_io_process(dtls->coap, COAP_IO_NO_WAIT);
+    handshake_bury(&dtls->handshake);
 }
 
 unsigned dtls_prepare(struct dtls *dtls) {

@@ -46,10 +46,10 @@ struct flight {
     int refused;     /* what begin returned */
 };
 
-/* Slots are process-wide by OpenSSL's design: numbers, set once. One leads from an SSL_CTX to its
- * struct handshake, the other from an SSL to its struct flight, which it owns. */
+/* Slots are process-wide by OpenSSL's design: numbers, set once. They lead from an SSL_CTX and from
+ * a BIO to their struct handshake, and from an SSL to its struct flight, which it owns. */
 static pthread_once_t handshake_slots_once = PTHREAD_ONCE_INIT;
-static int handshake_slot = -1, handshake_flight_slot = -1;
+static int handshake_slot = -1, handshake_flight_slot = -1, handshake_bio_slot = -1;
 
 static void handshake_on_free(void *parent, void *flight, CRYPTO_EX_DATA *ad, int idx, long argl,
                               void *argp) {
@@ -60,6 +60,7 @@ static void handshake_on_free(void *parent, void *flight, CRYPTO_EX_DATA *ad, in
 static void handshake_slots_make(void) {
     handshake_slot = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
     handshake_flight_slot = SSL_get_ex_new_index(0, NULL, NULL, NULL, handshake_on_free);
+    handshake_bio_slot = BIO_get_ex_new_index(0, NULL, NULL, NULL, NULL);
 }
 
 static struct handshake *handshake_of(const SSL *ssl) {
@@ -102,12 +103,35 @@ static unsigned handshake_on_timer(SSL *ssl, unsigned waited_us) {
     return next;
 }
 
-/* libcoap's BIO does not say what a datagram carries besides its payload; we do. */
+/* The last reference is gone; it becomes ours. */
+static void handshake_keep(BIO *bio) {
+    struct handshake *h = BIO_get_ex_data(bio, handshake_bio_slot);
+    BIO_up_ref(bio);
+    BIO_set_next(bio, h->gone);
+    h->gone = bio;
+}
+
+void handshake_bury(struct handshake *h) {
+    for (BIO *bio = h->gone, *next; bio; bio = next) {
+        next = BIO_next(bio);
+        BIO_set_next(bio, NULL);
+        BIO_set_callback_ex(bio, NULL);
+        BIO_free(bio);
+    }
+    h->gone = NULL;
+}
+
+/* libcoap's BIO does not say what a datagram carries besides its payload; we do. And what becomes
+ * of it is ours to say. */
 static long handshake_on_bio(BIO *bio, int operation, const char *data, size_t len, int command,
                              long number, int result, size_t *processed) {
     (void)data, (void)number, (void)processed;
     if (operation == (BIO_CB_CTRL | BIO_CB_RETURN) && command == BIO_CTRL_DGRAM_GET_MTU_OVERHEAD)
         return HANDSHAKE_OVERHEAD;
+    if (operation == BIO_CB_FREE) {
+        handshake_keep(bio);
+        return 0;
+    }
     if (operation != BIO_CB_WRITE)
         return result;
     struct flight *f = (void *)BIO_get_callback_arg(bio);
@@ -148,7 +172,8 @@ static void handshake_begin(SSL *ssl, struct handshake *h) {
     }
     BIO *bio = SSL_get_wbio(ssl);
     BIO_set_callback_arg(bio, (char *)f);
-    BIO_set_callback_ex(bio, handshake_on_bio);
+    if (BIO_set_ex_data(bio, handshake_bio_slot, h))
+        BIO_set_callback_ex(bio, handshake_on_bio);
     h->silent = 0;
     h->heard = false;
     if (!f)
@@ -175,7 +200,7 @@ static void handshake_on_info(const SSL *ssl, int where, int ret) {
 
 int handshake_watch(SSL_CTX *ctx, struct handshake *h) {
     pthread_once(&handshake_slots_once, handshake_slots_make);
-    if (handshake_slot < 0 || handshake_flight_slot < 0 ||
+    if (handshake_slot < 0 || handshake_flight_slot < 0 || handshake_bio_slot < 0 ||
         !SSL_CTX_set_ex_data(ctx, handshake_slot, h))
         return -ENOMEM;
     h->next_info = SSL_CTX_get_info_callback(ctx);

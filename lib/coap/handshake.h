@@ -28,11 +28,19 @@ struct handshake {
      * returns 0 nothing is sent, and the handshake fails. */
     int (*begin)(SSL *ssl, void *arg);
     void *arg;
+    BIO *gone; /* freed by libcoap, and not by us yet: see handshake_bury() */
 };
 
 /* Has every handshake of ctx go as h says, which must outlive ctx. An info callback that is there
  * already is still called; the message callback is ours. 0 or -ENOMEM. */
 int handshake_watch(SSL_CTX *ctx, struct handshake *h);
+
+/*
+ * libcoap 4.3.1 goes on reading and writing in what belongs to a connection's BIO after a message
+ * in it has ended the connection, which any peer can cause (a signalling code, 7.05, that means
+ * nothing in a datagram). So no BIO is freed before this is called, from outside of libcoap.
+ */
+void handshake_bury(struct handshake *h);
 
 /* True when a flight has been sent often enough. */
 bool handshake_is_silent(const struct handshake *h);

@@ -55,6 +55,15 @@ class ClientMisbehaves(harness.ClassSite):
         self.assertGreaterEqual(len(pkcs7.load_der_pkcs7_certificates(body)), 2)
         super().tearDown()
 
+    def test_t01_codes_of_signalling_end_one_connection_at_most(self):
+        """7.01 to 7.05 belong to TCP (RFC 8323 section 5)."""
+        for code in (0xe1, 0xe2, 0xe3, 0xe4, 0xe5):
+            for kind in (coap.CON, coap.NON, coap.ACK, coap.RST):
+                client = self.client()
+                client.dtls.send(coap.Message(kind, code, 0x7000, b"").encode())
+        code, _, _ = self.peer.request(coap.GET, f"{EST}/crts", accept=coap.CERTS_ONLY)
+        self.assertEqual(code, 205)
+
     def request(self, name):
         key = pki.new_key()
         return key, pki.request(key, f"gateway-1-{name}")
