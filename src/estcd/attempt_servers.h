@@ -13,7 +13,7 @@
 
 #include "attempt.h"
 
-#define SERVERS_TEXT_MAX 1000 /* bytes, of one error about all of them */
+#define SERVERS_TEXT_MAX 960 /* bytes, of one error about all of them */
 
 struct attempt_servers {
     char *const *urls; /* borrowed */

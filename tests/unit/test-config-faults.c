@@ -17,11 +17,11 @@ static void what_an_identity_lacks_or_gets_wrong(void **state) {
         {ONE("subject = \"CN=a\"; url = \"coap://x\";"), "gw: url: ", "coaps://HOST"},
         {ONE("subject = \"CN=a\"; url = \"\";"), "url", "empty"},
         {ONE("subject = \"CN=a\"; url = [\"coaps://a\", \"coap://b\"];"), "gw: url: ", "coap://b"},
-        {ONE("subject = \"CN=a\"; url = [\"coaps://1\", \"coaps://2\", \"coaps://3\","
-             "\"coaps://4\", \"coaps://5\", \"coaps://6\", \"coaps://7\", \"coaps://8\","
-             "\"coaps://9\"];"),
+        {ONE("subject = \"CN=a\"; url = [\"coaps://a\", \"coaps://b\", \"coaps://c\","
+             "\"coaps://d\", \"coaps://e\", \"coaps://f\", \"coaps://g\", \"coaps://h\","
+             "\"coaps://i\"];"),
          "gw: url: 9 servers", "at most 8"},
-        {ONE("subject = \"CN=a\"; url = [\"coaps://a\", 5];"), "url", "a list of strings"},
+        {ONE("subject = \"CN=a\"; url = (\"coaps://a\", 5);"), "url", "a list of strings"},
         {ONE("subject = \"CN=a\"; label = \"a/b\";"), "gw: label", "a/b"},
         {ONE("subject = \"CN=a\"; label = \"sen\";"), "gw: label", "sen"},
         {ONE("subject = \"CN=a\"; block_size = 100;"), "gw: block_size: 100", "16, 32, 64"},

@@ -153,8 +153,8 @@ static void key_types_are_the_librarys(void **state) {
 
 static void several_urls_keep_their_order(void **state) {
     struct config *config = load_good(
-        *state, "defaults = { " COMMON " subject = \"CN=x\"; };"
-                "defaults = { url = [\"coaps://a\", \"coaps://b:99/x\"]; };"
+        *state, "defaults = { url = [\"coaps://a\", \"coaps://b:99/x\"]; trust = \"/t\";"
+                "birth = { certificate = \"/b\"; key = \"/k\"; }; subject = \"CN=x\"; };"
                 "identities = ( { id = \"two\"; }, { id = \"one\"; url = \"coaps://c\"; },"
                 "{ id = \"none\"; url = []; } );");
     const struct config_identity *two = config_find(config, "two");
