@@ -55,7 +55,7 @@ void answer_failure(const struct answer *a, int rc, int64_t retry_after,
         {ESTC_E_NOT_FOUND, 404}, {ESTC_E_REJECTED, 403}, {ESTC_E_MALFORMED, 400},
         {ESTC_E_PENDING, 503},   {ESTC_E_TIMEOUT, 503},
     };
-    unsigned code = 500;
+    unsigned code = rc >= 400 && rc <= 599 ? (unsigned)rc : 500;
     if (rc == -EINPROGRESS && may_wait(a)) {
         a->response->later = true;
         a->response->max_age = retry_after;
@@ -64,7 +64,7 @@ void answer_failure(const struct answer *a, int rc, int64_t retry_after,
     for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
         if (codes[i].rc == rc)
             code = codes[i].code;
-    if (code == 500) {
+    if (code == 500 && rc != 500) {
         /* Where a key lies or why a disk fails is nobody's business out there. */
         log_error("%s for %s failed: %s", estc_op_info(a->op)->name, a->peer->address, err->text);
         answer_error(a->response, code, "internal error");

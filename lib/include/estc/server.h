@@ -60,6 +60,7 @@ struct estc_server_ops {
      *   ESTC_E_PENDING   decided later, with *retry_after   5.03, Max-Age
      *   ESTC_E_TIMEOUT   overloaded or storage unavailable  5.03, Max-Age from *retry_after
      *   -EINPROGRESS     decided within *retry_after seconds; only where request->may_wait
+     *   400 to 599       that code, for who passes on the answer of another server
      *   anything else                                       5.00, the text is not sent
      * The text of the error becomes the diagnostic payload, except for the last.
      * A request may want other names than it has (estc_csr_new_names()): they are granted, or the
