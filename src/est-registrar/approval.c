@@ -113,6 +113,8 @@ int approval_judge(const struct approval *a, X509 **issued, int64_t *retry_after
     case LEDGER_PENDING:
         return wait(a, found.id, retry_after, err);
     case LEDGER_APPROVED:
+    case LEDGER_FORWARDED:
+    case LEDGER_REPEATED:
         return 0;
     case LEDGER_REJECTED:
     case LEDGER_STATE_MAX_:

@@ -31,7 +31,7 @@ static const struct config_rule *rule_of_issued(const struct registrar *registra
 
 int registrar_csrattrs(void *arg, const struct estc_peer *peer, const char *label,
                        struct estc_buf *der, struct estc_error *err) {
-    const struct registrar *registrar = arg;
+    struct registrar *registrar = arg;
     const struct config *config = registrar->config;
     int rc = policy_label(config, label, err);
     if (rc)
@@ -48,6 +48,11 @@ int registrar_csrattrs(void *arg, const struct estc_peer *peer, const char *labe
     }
     if (!rule)
         return 0;
+    if (registrar->issuer->csrattrs) {
+        rc = registrar->issuer->csrattrs(registrar, label, der, err);
+        if (rc || der->len > 0)
+            return rc;
+    }
     _cleanup(estc_csrattrs_clear) struct estc_csrattrs attrs = {0};
     rc = attributes_of(rule, &attrs, err);
     if (rc)

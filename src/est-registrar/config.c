@@ -18,6 +18,7 @@
 #include "attributes.h"
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "config_upstream.h"
 #include "pattern.h"
 
 const struct config_rule *config_rule_at(const struct config *config, size_t i) {
@@ -179,6 +180,7 @@ static void judge(struct config *config, const char *path, struct conf_errors *e
                    "\"192.0.2.1\"",
                    config->address);
     judge_url(config, &where, errors);
+    config_upstream_judge(config, &where, errors);
     judge_names(config, errors);
     for (size_t i = 0; i < config->rules.n; i++)
         judge_rule(config, (struct config_rule *)config->rules.items + i, errors);

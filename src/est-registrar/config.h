@@ -94,6 +94,16 @@ struct config_rule {
     int64_t retry_after; /* seconds after which a device asks again */
 };
 
+/* The EST servers that issue, instead of a CA here. */
+struct config_upstream {
+    char **urls; /* without "/" at their ends; NULL: none */
+    char *trust, *certificate, *key, *issuers;
+    int64_t connect_timeout, timeout; /* seconds */
+    int64_t max_body;
+    int64_t refresh, keep; /* seconds */
+    int repeat_unknown;    /* enum conf_bool */
+};
+
 struct config {
     char *address; /* numeric, to listen on */
     int64_t port;
@@ -109,8 +119,9 @@ struct config {
     char *control_socket;
     char *server_certificate, *server_key;
     char *ca_certificate, *ca_key, *ca_previous,
-        *ca_chain;                          /* ca_chain: intermediates and root, for /crts */
-    int64_t lifetime, backdate;             /* seconds */
+        *ca_chain;              /* ca_chain: intermediates and root, for /crts */
+    int64_t lifetime, backdate; /* seconds */
+    struct config_upstream upstream;
     int server_keys;                        /* enum conf_bool: /skg and /skc are there */
     char *seal_secrets, *seal_certificates; /* what keys are sealed with on their way, or NULL */
     int64_t repeat_window;                  /* seconds in which a request counts as repeated */
@@ -126,6 +137,11 @@ extern const struct conf_key registrar_config_keys[];
 /* 0, or ESTC_E_CONFIG with every error collected, or -ENOMEM. */
 int config_load(const char *path, struct config **out, struct conf_errors *errors);
 struct config *config_free(struct config *config);
+
+/* Whether others issue, and no CA here. */
+static inline bool config_has_upstream(const struct config *config) {
+    return config->upstream.urls && *config->upstream.urls;
+}
 
 const struct config_rule *config_rule_at(const struct config *config, size_t i);
 const struct config_rule *config_rule_find(const struct config *config, const char *name);

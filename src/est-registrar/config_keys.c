@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The keys of est-registrar.conf, one table for each group of them. */
-#include "config.h"
+#include "config_upstream.h"
 
 #include <stddef.h>
 
@@ -193,13 +193,11 @@ static const struct conf_key ca_keys[] = {
     {.name = "certificate",
      .type = CONF_FILE,
      .offset = AT(ca_certificate),
-     .required = true,
      .min = 1,
      .help = "PEM file: the issuing CA's certificate"},
     {.name = "key",
      .type = CONF_FILE,
      .offset = AT(ca_key),
-     .required = true,
      .min = 1,
      .help = "PEM file: its private key"},
     {.name = "previous",
@@ -307,11 +305,11 @@ const struct conf_key registrar_config_keys[] = {
      .group = server_keys,
      .required = true,
      .help = "who the registrar is"},
-    {.name = "ca",
+    {.name = "ca", .type = CONF_GROUP, .group = ca_keys, .help = "what it issues with"},
+    {.name = "upstream",
      .type = CONF_GROUP,
-     .group = ca_keys,
-     .required = true,
-     .help = "what it issues with"},
+     .group = config_upstream_keys,
+     .help = "the EST servers that issue, instead of a CA here"},
     {.name = "client_cas",
      .type = CONF_LIST,
      .offset = AT(client_cas),

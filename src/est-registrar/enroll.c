@@ -18,6 +18,7 @@
 #include "base/text.h"
 #include "common/journal.h"
 #include "enroll_internal.h"
+#include "issuer.h"
 #include "pkix/name.h"
 #include "policy.h"
 #include "rename.h"
@@ -40,8 +41,7 @@ static int out_of_memory(struct estc_error *err) {
 
 /* --- the same request, or somebody else's name --- */
 
-/* What makes it the same request as another. */
-static struct ledger_request kind_of(const struct request *r) {
+struct ledger_request enroll_kind(const struct request *r) {
     return (struct ledger_request){
         .authenticator = r->peer_facts.sha256,
         .op = estc_op_info(r->in->op)->name,
@@ -53,7 +53,7 @@ static struct ledger_request kind_of(const struct request *r) {
 
 static int find_repeated(struct request *r, X509 **issued, struct estc_error *err) {
     struct ledger *ledger = r->registrar->ledger;
-    const struct ledger_request same = kind_of(r);
+    const struct ledger_request same = enroll_kind(r);
     _cleanup(ledger_entry_clear) struct ledger_entry entry = {0};
     int rc = ledger->ops->find_same(ledger, &same, r->now - r->registrar->config->repeat_window,
                                     r->now, &entry, err);
@@ -97,7 +97,7 @@ static int approve(struct request *r, X509 **issued, int64_t *retry_after, struc
         .ledger = r->registrar->ledger,
         .audit = r->registrar->audit,
         .rule = r->rule,
-        .kind = kind_of(r),
+        .kind = enroll_kind(r),
         .subject = r->subject,
         .names = names,
         .device = r->peer_facts.subject,
@@ -163,6 +163,10 @@ static int decide(struct request *r, X509 **issued, int64_t *retry_after, struct
         rc = enroll_judge(r, retry_after, err);
     if (rc)
         return rc;
+    const struct issuer_ops *issuer = r->registrar->issuer;
+    rc = issuer->collect ? issuer->collect(r, issued, retry_after, err) : -ENOENT;
+    if (rc != -ENOENT)
+        return rc;
     rc = find_repeated(r, issued, err);
     r->repeated = rc == 0;
     if (rc == -ENOENT) {
@@ -176,7 +180,7 @@ static int decide(struct request *r, X509 **issued, int64_t *retry_after, struct
         return rc;
     if (rc)
         return enroll_unavailable(err, retry_after);
-    return *issued ? 0 : enroll_issue(r, issued, retry_after, err);
+    return *issued ? 0 : issuer->issue(r, issued, retry_after, err);
 }
 
 static void log_decision(const struct request *r, int rc, X509 *issued,
@@ -220,7 +224,8 @@ static int run(struct request *r, X509 **issued, int64_t *retry_after, struct es
     r->now = clock_real();
     r->csr = r->in->csr;
     int rc = decide(r, issued, retry_after, err);
-    log_decision(r, rc, rc ? NULL : *issued, err);
+    if (!r->told)
+        log_decision(r, rc, rc ? NULL : *issued, err);
     return rc;
 }
 

@@ -23,6 +23,7 @@ struct request {
     char *holder;
     const struct config_rule *rule;
     bool repeated;
+    bool told;           /* what came of it is in the logs already */
     bool renamed;        /* it asks for other names than it has; csr has them */
     bool renewal;        /* a successor, of the same names */
     const X509_REQ *csr; /* what is judged and issued for: in->csr, or made */
@@ -39,8 +40,12 @@ void enroll_use(struct request *r, X509_REQ *made);
 /* Who asks, and may they: fills in rule and holder. ESTC_E_REJECTED and the like. */
 int enroll_judge(struct request *r, int64_t *retry_after, struct estc_error *err);
 
-/* Makes the certificate, and the key if that is asked for, and records it. */
-int enroll_issue(struct request *r, X509 **issued, int64_t *retry_after, struct estc_error *err);
+/* What makes it the same request as another. Borrows. */
+struct ledger_request enroll_kind(const struct request *r);
+
+/* The request as the ledger has it, and the certificate that it gets. */
+int enroll_fill_entry(const struct request *r, struct ledger_entry *out, struct estc_error *err);
+int enroll_fill_cert(struct ledger_entry *entry, X509 *cert, struct estc_error *err);
 
 /*
  * What was issued for a request for a key before (*issued, or NULL) went out with a key that is

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What has been granted: made, and written down before anybody sees it. */
+/* The CA that is here: what has been granted is made, and written down before anybody sees it. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +7,7 @@
 #include "base/cleanup_ossl.h"
 #include "common/journal.h"
 #include "enroll_internal.h"
+#include "issuer.h"
 
 #define RETRY_RACE 1     /* seconds, when another registrar was faster */
 #define RETRY_STORAGE 30 /* seconds, when the ledger cannot be used */
@@ -26,17 +27,8 @@ void enroll_use(struct request *r, X509_REQ *made) {
     r->csr = r->made = made;
 }
 
-static int fill_entry(const struct request *r, X509 *cert, struct ledger_entry *out,
-                      struct estc_error *err) {
-    _cleanup(estc_cert_facts_clear) struct estc_cert_facts facts = {0};
-    int rc = estc_cert_facts_get(cert, &facts, err);
-    if (rc)
-        return rc;
-    unsigned char *der = NULL;
-    int len = i2d_X509(cert, &der);
+int enroll_fill_entry(const struct request *r, struct ledger_entry *out, struct estc_error *err) {
     *out = (struct ledger_entry){
-        .serial = strdup(facts.serial),
-        .sha256 = strdup(facts.sha256),
         .subject_id = strdup(r->subject_id),
         .names_id = strdup(r->names_id),
         .subject = strdup(r->subject),
@@ -46,16 +38,29 @@ static int fill_entry(const struct request *r, X509 *cert, struct ledger_entry *
         .op = strdup(estc_op_info(r->in->op)->name),
         .label = strdup(r->in->label),
         .rule = strdup(r->rule->name),
-        .not_before = facts.not_before,
-        .not_after = facts.not_after,
         .issued_at = r->now,
     };
-    rc = len < 0 ? -ENOMEM : estc_buf_append(&out->der, der, (size_t)len);
-    OPENSSL_free(der);
-    if (rc || !out->serial || !out->sha256 || !out->subject_id || !out->names_id || !out->subject ||
-        !out->key_sha256 || !out->holder || !out->authenticator || !out->op || !out->label ||
-        !out->rule)
+    if (!out->subject_id || !out->names_id || !out->subject || !out->key_sha256 || !out->holder ||
+        !out->authenticator || !out->op || !out->label || !out->rule)
         return out_of_memory(err);
+    return 0;
+}
+
+int enroll_fill_cert(struct ledger_entry *entry, X509 *cert, struct estc_error *err) {
+    _cleanup(estc_cert_facts_clear) struct estc_cert_facts facts = {0};
+    int rc = estc_cert_facts_get(cert, &facts, err);
+    if (rc)
+        return rc;
+    unsigned char *der = NULL;
+    int len = i2d_X509(cert, &der);
+    rc = len < 0 ? -ENOMEM : estc_buf_append(&entry->der, der, (size_t)len);
+    OPENSSL_free(der);
+    if (rc)
+        return out_of_memory(err);
+    entry->serial = TAKE(facts.serial);
+    entry->sha256 = TAKE(facts.sha256);
+    entry->not_before = facts.not_before;
+    entry->not_after = facts.not_after;
     return 0;
 }
 
@@ -68,7 +73,7 @@ static int make_key(struct request *r, struct estc_error *err) {
     return rc;
 }
 
-int enroll_issue(struct request *r, X509 **issued, int64_t *retry_after, struct estc_error *err) {
+static int issue(struct request *r, X509 **issued, int64_t *retry_after, struct estc_error *err) {
     struct registrar *registrar = r->registrar;
     _cleanup(x509_freep) X509 *cert = NULL;
     _cleanup(ledger_entry_clear) struct ledger_entry entry = {0};
@@ -76,7 +81,9 @@ int enroll_issue(struct request *r, X509 **issued, int64_t *retry_after, struct 
     if (!rc)
         rc = ca_issue(registrar->ca, registrar->config, r->rule, r->csr, r->now, &cert, err);
     if (!rc)
-        rc = fill_entry(r, cert, &entry, err);
+        rc = enroll_fill_entry(r, &entry, err);
+    if (!rc)
+        rc = enroll_fill_cert(&entry, cert, err);
     if (rc)
         return rc;
     const char *superseded = r->superseded.sha256;
@@ -99,3 +106,12 @@ int enroll_supersede(struct request *r, X509 **issued, struct estc_error *err) {
     r->repeated = false;
     return older ? estc_cert_facts_get(older, &r->superseded, err) : 0;
 }
+
+static int cacerts(struct registrar *registrar, const char *label, STACK_OF(X509) * *out,
+                   struct estc_error *err) {
+    (void)label; /* all of them are this CA's */
+    *out = X509_chain_up_ref((STACK_OF(X509) *)(uintptr_t)ca_certificates(registrar->ca));
+    return *out ? 0 : out_of_memory(err);
+}
+
+const struct issuer_ops issuer_local = {.issue = issue, .cacerts = cacerts};

@@ -37,10 +37,9 @@ int ledger_entry_decode(const struct ledger_entry *entry, X509 **out, struct est
 }
 
 const char *const ledger_state_names[] = {
-    [LEDGER_PENDING] = "pending",
-    [LEDGER_APPROVED] = "approved",
-    [LEDGER_REJECTED] = "rejected",
-    [LEDGER_STATE_MAX_] = NULL,
+    [LEDGER_PENDING] = "pending",   [LEDGER_APPROVED] = "approved",
+    [LEDGER_REJECTED] = "rejected", [LEDGER_FORWARDED] = "forwarded",
+    [LEDGER_REPEATED] = "repeated", [LEDGER_STATE_MAX_] = NULL,
 };
 
 void ledger_pending_clear(struct ledger_pending *p) {

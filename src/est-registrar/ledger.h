@@ -40,8 +40,15 @@ struct ledger_request {
     const char *authenticator, *op, *label, *names_id, *key_sha256;
 };
 
-enum ledger_state { LEDGER_PENDING, LEDGER_APPROVED, LEDGER_REJECTED, LEDGER_STATE_MAX_ };
-extern const char *const ledger_state_names[]; /* "pending", "approved", "rejected" */
+enum ledger_state {
+    LEDGER_PENDING,
+    LEDGER_APPROVED,
+    LEDGER_REJECTED,
+    LEDGER_FORWARDED, /* upstream may have it, and no answer has come */
+    LEDGER_REPEATED,  /* the same, for the second time */
+    LEDGER_STATE_MAX_,
+};
+extern const char *const ledger_state_names[]; /* "pending", "approved", "rejected", ... */
 
 /* A request that needs a decision, and what became of it. Hashes and times as above. */
 struct ledger_pending {

@@ -21,7 +21,7 @@ static const struct service about = {
         "Usage: est-registrar [-c FILE] [-n]\n"
         "       est-registrar init DIR [--name HOST]... [--device NAME]... [--lifetime DURATION]\n"
         "       est-registrar device DIR NAME\n"
-        "An EST-coaps server (RFC 9148) with a local CA.\n",
+        "An EST-coaps server (RFC 9148) with a CA, or in front of one.\n",
     .more = "init makes a CA, a server certificate, a birth certificate for each device and a\n"
             "configuration in a new folder:\n"
             "      --name=HOST         a name or address of the server, beside localhost\n"

@@ -13,9 +13,13 @@
 #include "base/cleanup_estc.h"
 #include "base/cleanup_ossl.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "common/journal.h"
 #include "common/pem.h"
+#include "discover.h"
+#include "forward.h"
 #include "policy.h"
+#include "upstream_cache.h"
 
 static int out_of_memory(struct estc_error *err) {
     return estc_error_set(err, -ENOMEM, "out of memory");
@@ -66,8 +70,7 @@ static int op_cacerts(void *arg, const struct estc_peer *peer, const char *label
         if (rc && rc != -ENOENT)
             journal_warning("%s", why.text);
     }
-    *out = X509_chain_up_ref((STACK_OF(X509) *)(uintptr_t)ca_certificates(registrar->ca));
-    return *out ? 0 : out_of_memory(err);
+    return registrar->issuer->cacerts(registrar, label, out, err);
 }
 
 static bool op_issued(void *arg, const struct estc_peer *peer) {
@@ -79,7 +82,7 @@ static struct estc_server_ops make_ops(const struct registrar *registrar) {
     return (struct estc_server_ops){
         .cacerts = op_cacerts,
         .enroll = registrar_enroll,
-        .generate = registrar->keygen ? registrar_generate : NULL,
+        .generate = registrar->config->server_keys == CONF_TRUE ? registrar_generate : NULL,
         .csrattrs = registrar_csrattrs,
         .issued = op_issued,
     };
@@ -119,6 +122,11 @@ struct registrar *registrar_close(struct registrar *registrar) {
     keygen_close(registrar->keygen);
     audit_close(registrar->audit);
     ca_close(registrar->ca);
+    forward_free(registrar->forward);
+    upstream_cache_free(registrar->cache);
+    upstream_free(registrar->upstream);
+    text_list_free(registrar->labels);
+    sk_X509_pop_free(registrar->ours, X509_free);
     free(registrar);
     return NULL;
 }
@@ -142,9 +150,8 @@ static int add_all(struct estc_trust *to, const STACK_OF(X509) * certs, struct e
 
 /* Of what was issued here nothing counts after its end, and revocation would be worth nothing. A CA
  * is its key, of which there may be several certificates. */
-static int check_not_ours(const struct ca *issuing, const STACK_OF(X509) * anchors,
+static int check_not_ours(const STACK_OF(X509) * ours, const STACK_OF(X509) * anchors,
                           struct estc_error *err) {
-    const STACK_OF(X509) *ours = ca_certificates(issuing);
     for (int i = 0; i < sk_X509_num(anchors); i++)
         for (int k = 0; k < sk_X509_num(ours); k++)
             if (estc_cert_has_key(sk_X509_value(anchors, i),
@@ -155,12 +162,12 @@ static int check_not_ours(const struct ca *issuing, const STACK_OF(X509) * ancho
     return 0;
 }
 
-int registrar_open_client_ca(const struct config_client_ca *config, const struct ca *issuing,
+int registrar_open_client_ca(const struct config_client_ca *config, const STACK_OF(X509) * ours,
                              struct estc_trust **out, struct estc_error *err) {
     _cleanup(trust_freep) struct estc_trust *trust = NULL;
     int rc = pem_read_trust(config->certificate, &trust, err);
-    if (!rc && issuing && config->accept_expired == CONF_TRUE)
-        rc = check_not_ours(issuing, estc_trust_anchors(trust), err);
+    if (!rc && ours && config->accept_expired == CONF_TRUE)
+        rc = check_not_ours(ours, estc_trust_anchors(trust), err);
     if (rc)
         return estc_error_prefix(err, "client_cas '%s'", config->name);
     *out = TAKE(trust);
@@ -170,12 +177,28 @@ int registrar_open_client_ca(const struct config_client_ca *config, const struct
 static int add_client_ca(struct registrar *registrar, size_t i, struct estc_error *err) {
     const struct config_client_ca *config = config_client_ca_at(registrar->config, i);
     struct estc_trust **out = &registrar->client_cas[i];
-    int rc = registrar_open_client_ca(config, registrar->ca, out, err);
+    int rc = registrar_open_client_ca(config, registrar->ours, out, err);
     if (!rc)
         rc = add_all(registrar->all, estc_trust_anchors(*out), err);
     if (!rc && config->accept_expired == CONF_TRUE)
         rc = add_all(registrar->expired, estc_trust_anchors(*out), err);
     return rc;
+}
+
+int registrar_open_issuers(const struct config *config, struct ca **ca, STACK_OF(X509) * *out,
+                           struct estc_error *err) {
+    if (config_has_upstream(config))
+        return pem_read_certs(config->upstream.issuers, out, err);
+    int rc = ca_open(config, ca, err);
+    if (rc)
+        return rc;
+    STACK_OF(X509) *ours = X509_chain_up_ref((STACK_OF(X509) *)(uintptr_t)ca_previous(*ca));
+    if (!ours || !X509_add_cert(ours, ca_certificate(*ca), X509_ADD_FLAG_UP_REF)) {
+        sk_X509_pop_free(ours, X509_free);
+        return out_of_memory(err);
+    }
+    *out = ours;
+    return 0;
 }
 
 static int open_trust(struct registrar *registrar, struct estc_error *err) {
@@ -185,9 +208,7 @@ static int open_trust(struct registrar *registrar, struct estc_error *err) {
     for (size_t i = 0; !rc && i < sizeof(sets) / sizeof(sets[0]); i++) {
         rc = estc_trust_new(sets[i], err);
         if (!rc)
-            rc = estc_trust_add(*sets[i], ca_certificate(registrar->ca), err);
-        if (!rc)
-            rc = add_all(*sets[i], ca_previous(registrar->ca), err);
+            rc = add_all(*sets[i], registrar->ours, err);
     }
     registrar->client_cas = calloc(config->client_cas.n + 1, sizeof(*registrar->client_cas));
     if (!rc && !registrar->client_cas)
@@ -202,10 +223,11 @@ int registrar_open(const struct config *config, struct registrar **out, struct e
     if (!registrar)
         return out_of_memory(err);
     registrar->config = config;
-    int rc = ca_open(config, &registrar->ca, err);
+    registrar->issuer = config_has_upstream(config) ? &issuer_upstream : &issuer_local;
+    int rc = registrar_open_issuers(config, &registrar->ca, &registrar->ours, err);
     if (!rc)
         rc = open_trust(registrar, err);
-    if (!rc && config->server_keys == CONF_TRUE)
+    if (!rc && registrar->ca && config->server_keys == CONF_TRUE)
         rc = keygen_open(config, &registrar->keygen, err);
     if (!rc)
         rc = config->database ? ledger_postgres_open(config->database, &registrar->ledger, err)
@@ -217,4 +239,22 @@ int registrar_open(const struct config *config, struct registrar **out, struct e
     registrar->ops = make_ops(registrar);
     *out = TAKE(registrar);
     return 0;
+}
+
+int registrar_start(struct registrar *registrar, sd_event *event, void (*decided)(void *arg),
+                    void *arg, struct estc_error *err) {
+    const struct config *config = registrar->config;
+    if (!config_has_upstream(config))
+        return 0;
+    if (discover_labels(config, &registrar->labels))
+        return out_of_memory(err);
+    int rc = upstream_new(event, config, &registrar->upstream, err);
+    if (!rc)
+        rc = upstream_cache_new(event, config, registrar->upstream, registrar->labels,
+                                &registrar->cache, err);
+    return rc ? rc : forward_new(event, registrar, decided, arg, &registrar->forward, err);
+}
+
+bool registrar_is_starting(const struct registrar *registrar) {
+    return registrar->cache && upstream_cache_is_starting(registrar->cache);
 }

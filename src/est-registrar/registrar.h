@@ -2,6 +2,8 @@
 /* The answers of the registrar: who asks, may they, was it asked before, issue, record, answer. */
 #pragma once
 
+#include <systemd/sd-event.h>
+
 #include <estc/error.h>
 #include <estc/server.h>
 #include <estc/trust.h>
@@ -14,11 +16,22 @@ struct registrar;
 
 /* Opens CA, client CAs and ledger. config is borrowed. */
 int registrar_open(const struct config *config, struct registrar **out, struct estc_error *err);
+/* Begins what needs the loop. decided() is called from it when something has come that a request
+ * may have been waiting for. */
+int registrar_start(struct registrar *registrar, sd_event *event, void (*decided)(void *arg),
+                    void *arg, struct estc_error *err);
+/* True while the first answers from upstream, which /crts needs, are neither there nor missing. */
+bool registrar_is_starting(const struct registrar *registrar);
 struct registrar *registrar_close(struct registrar *registrar);
 
-/* The anchors of a client CA. issuing: our own CA, which is not to be one whose certificates count
+/* The certificates that are issued with here or upstream: what was issued under them is ours. Opens
+ * the CA on the way, if there is one; both are the caller's. */
+int registrar_open_issuers(const struct config *config, struct ca **ca, STACK_OF(X509) * *out,
+                           struct estc_error *err);
+
+/* The anchors of a client CA. ours: the above, none of which may be one whose certificates count
  * after their end; NULL: not known. */
-int registrar_open_client_ca(const struct config_client_ca *config, const struct ca *issuing,
+int registrar_open_client_ca(const struct config_client_ca *config, const STACK_OF(X509) * ours,
                              struct estc_trust **out, struct estc_error *err);
 
 /* Whom a handshake accepts: the issuing CA and all client CAs. */

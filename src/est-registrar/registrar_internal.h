@@ -3,18 +3,25 @@
 #pragma once
 
 #include "audit.h"
+#include "issuer.h"
 #include "keygen.h"
 #include "registrar.h"
 
 struct registrar {
     const struct config *config;
-    struct ca *ca;
+    const struct issuer_ops *issuer;
+    struct ca *ca;                /* NULL: others issue */
+    struct upstream *upstream;    /* these others; NULL: nobody does, or before the start */
+    struct upstream_cache *cache; /* what they say to everybody */
+    struct forward *forward;      /* what they are being asked */
+    char **labels;                /* that there are, then */
+    STACK_OF(X509) * ours;        /* who issues: whose certificates were issued by way of here */
     struct ledger *ledger;
     struct audit *audit;
     struct keygen *keygen;          /* NULL: no keys are made here */
     struct estc_server_ops ops;     /* what there is accordingly */
     struct estc_trust **client_cas; /* one for each of config->client_cas */
-    struct estc_trust *own;         /* the issuing CA alone, with its earlier certificates */
+    struct estc_trust *own;         /* the same as a set */
     struct estc_trust *all;
     struct estc_trust *expired; /* of those of client_cas that accept_expired */
 };

@@ -32,6 +32,9 @@
 #include "hold.h"
 #include "keygen.h"
 #include "registrar.h"
+#include "upstream.h"
+
+#define START_WAIT 10000 /* ms */
 
 /* --- who the registrar is --- */
 
@@ -163,6 +166,10 @@ static void serving_end(struct serving *s) {
     registrar_close(s->registrar);
 }
 
+static void on_decided(void *arg) {
+    hold_ask_again(arg);
+}
+
 /* Who has nothing to approve can do without, and should not stand still for its sake. */
 static int open_control(const struct config *config, struct serving *s, struct estc_error *err) {
     int rc = control_new(s->event, s->registrar, s->hold, &s->control, err);
@@ -192,8 +199,21 @@ static int open_all(const struct config *config, struct serving *s, struct estc_
         return estc_error_set(err, rc, "cannot make an event loop: %s", strerror(-rc));
     rc = hold_new(s->event, &s->server, s->listener, &s->hold, err);
     if (!rc)
+        rc = registrar_start(s->registrar, s->event, on_decided, s->hold, err);
+    if (!rc)
         rc = open_control(config, s, err);
     return rc ? rc : discover_open(config, &s->server, s->event, &s->discover, err);
+}
+
+/* Devices that come at once should find /crts; who is not there soon is not waited for. */
+static void wait_for_upstream(struct serving *s) {
+    const int64_t end = clock_boot_ms() + START_WAIT;
+    int64_t left = START_WAIT;
+    while (registrar_is_starting(s->registrar) && left > 0) {
+        if (sd_event_run(s->event, (uint64_t)left * 1000) < 0)
+            return;
+        left = end - clock_boot_ms();
+    }
 }
 
 int serve_run(const struct config *config) {
@@ -203,6 +223,7 @@ int serve_run(const struct config *config) {
         journal_error("%s", err.text);
         return EXIT_FAILED;
     }
+    wait_for_upstream(&s);
     const bool v6 = strchr(config->address, ':') != NULL;
     char where[INET6_ADDRSTRLEN + sizeof("[]:65535")];
     snprintf(where, sizeof(where), "%s%s%s:%u", v6 ? "[" : "", config->address, v6 ? "]" : "",
@@ -224,9 +245,14 @@ static int check_own(const struct config *config, struct estc_error *err) {
 
 static int check_keys(const struct config *config, struct estc_error *err) {
     struct keygen *keygen = NULL;
-    int rc = config->server_keys == CONF_TRUE ? keygen_open(config, &keygen, err) : 0;
+    bool here = config->server_keys == CONF_TRUE && !config_has_upstream(config);
+    int rc = here ? keygen_open(config, &keygen, err) : 0;
     keygen_close(keygen);
     return rc;
+}
+
+static int check_upstream(const struct config *config, struct estc_error *err) {
+    return config_has_upstream(config) ? upstream_check(config, err) : 0;
 }
 
 static int check_ledger(const struct config *config, struct estc_error *err) {
@@ -236,21 +262,23 @@ static int check_ledger(const struct config *config, struct estc_error *err) {
 
 int serve_check(const struct config *config) {
     static int (*const checks[])(const struct config *config, struct estc_error *err) = {
-        check_own, check_keys, check_ledger, discover_check};
+        check_own, check_keys, check_upstream, check_ledger, discover_check};
     unsigned faults = 0;
     struct ca *issuing = NULL;
+    STACK_OF(X509) *ours = NULL;
     struct estc_error err = {0};
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)
         if (checks[i](config, &err))
             faults++, fprintf(stderr, "est-registrar: %s\n", err.text);
-    if (ca_open(config, &issuing, &err))
+    if (registrar_open_issuers(config, &issuing, &ours, &err))
         faults++, fprintf(stderr, "est-registrar: %s\n", err.text);
     for (size_t i = 0; i < config->client_cas.n; i++) {
         struct estc_trust *trust = NULL;
-        if (registrar_open_client_ca(config_client_ca_at(config, i), issuing, &trust, &err))
+        if (registrar_open_client_ca(config_client_ca_at(config, i), ours, &trust, &err))
             faults++, fprintf(stderr, "est-registrar: %s\n", err.text);
         estc_trust_free(trust);
     }
+    sk_X509_pop_free(ours, X509_free);
     ca_close(issuing);
     if (faults)
         return EXIT_CONFIG_TEXT;

@@ -30,6 +30,7 @@ FOREIGN = {
     r"libconfig": ("src/",),
     r"sqlite3": ("src/est-registrar/",),
     r"libpq": ("src/est-registrar/",),
+    r"curl/": ("src/est-registrar/",),
     r"seccomp|linux/landlock": ("src/estcd/",),
     r"jansson": ("lib/ctl/", "src/"),
     r"cbor": ("lib/est/",),
@@ -115,6 +116,7 @@ def self_test(tap):
         "src/estcd-deploy/x.c": '#include "estcd/store.h"',
         "src/agent/x.c": '#include "estcd/store.h"',
         "src/estcd/y.c": "#include <sqlite3.h>",
+        "src/estcd/w.c": "#include <curl/curl.h>",
         "lib/coap/x.c": "#include <libconfig.h>",
         "src/estcd/z.c": '#include "nowhere/x.h"',
     }
