@@ -23,13 +23,8 @@ class Rule:
     ruled_out: str = ""
 
     @property
-    def binds(self):
-        """A rule for clients or for EST-coaps servers; the others are for a registrar upstream."""
-        return self.who in "CSB"
-
-    @property
     def needs_test(self):
-        return self.binds and not self.ruled_out and self.level not in OPTIONAL
+        return not self.ruled_out and self.level not in OPTIONAL
 
 
 def load(file=FILE):

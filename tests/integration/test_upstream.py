@@ -1,0 +1,330 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""est-registrar in front of an EST server that speaks HTTPS, as long as all goes well."""
+import base64
+import email.utils
+import time
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import pkcs7
+
+import coap
+import harness
+import https_est
+import keyparts
+import pki
+import upstream
+
+
+DECRYPT_KEY_ID = "1.2.840.113549.1.9.16.2.37"
+SMIME_CAPABILITIES = "1.2.840.113549.1.9.15"
+AES128_WRAP, AES128_CBC = "2.16.840.1.101.3.4.1.5", "2.16.840.1.101.3.4.1.2"
+
+
+def public(what):
+    """The public key of a key, a request or a certificate, in a form that can be compared."""
+    return what.public_key().public_numbers()
+
+
+class Translated(upstream.UpstreamCase):
+    def test_g01_g04_g05_g14_the_request_arrives_as_it_was_made(self):
+        self.start()
+        key = pki.new_key()
+        request = pki.request(key, "gateway-1", ["gateway-1.local"])
+        code, cert, _ = self.enroll(request=request)
+        self.assertEqual(code, 204, cert)
+        self.assertEqual(public(cert), public(key))
+        asked, = self.server.ops("simpleenroll")
+        self.assertEqual(base64.b64decode(asked.body), request)
+        self.assertEqual(asked.headers["Content-Type"], "application/pkcs10")
+        self.assertNotIn("Cookie", asked.headers)
+        self.assertNotIn("Authorization", asked.headers)
+        # Upstream sees the registrar and nobody else.
+        self.assertEqual(asked.peer["subject"], ((("commonName", "registrar"),),))
+        serial, subject, op, rule = self.sql("SELECT serial, subject, op, rule FROM certificates")[0]
+        self.assertEqual((int(serial, 16), subject, op, rule),
+                         (cert.serial_number, "CN=gateway-1", "sen", "devices"))
+        self.assertIn(f"issued {serial} upstream by rule 'devices' until ", self.log())
+
+    def test_g04_g13_labels_are_carried_over(self):
+        self.rule = 'label = "servers"; '
+        self.start()
+        code, cert, _ = self.enroll(op="servers/sen")
+        self.assertEqual(code, 204, cert)
+        self.assertEqual([a.label for a in self.server.ops("simpleenroll")], ["servers"])
+        self.assertEqual({a.label for a in self.server.ops("cacerts")}, {"", "servers", "short"})
+        code, body, _ = self.ask(coap.GET, "/servers/crts")
+        self.assertEqual(code, 205, body)
+        with self.client() as client:
+            code, body, _ = client.request(coap.GET, "/.well-known/core")
+        self.assertIn(b"/.well-known/est/servers/sen", body)
+
+    def test_g10_one_certificate_alone(self):
+        self.start()
+        request = pki.request(pki.new_key(), "gateway-1")
+        code, body, last = self.ask(coap.POST, "/sen", request, accept=coap.CERT)
+        self.assertEqual((code, last.number(coap.CONTENT_FORMAT)), (204, coap.CERT))
+        self.assertEqual(x509.load_der_x509_certificate(body).serial_number,
+                         self.server.issued[0].serial_number)
+        code, body, last = self.ask(coap.GET, "/crts", accept=coap.CERT)
+        self.assertEqual((code, last.number(coap.CONTENT_FORMAT)), (205, coap.CERT))
+
+    def test_g06_g07_base64_and_types_of_all_sorts(self):
+        plain = lambda asked: base64.b64encode(pki.certs_only(asked.issue()))
+        replies = {
+            "gateway-1-a": lambda a: https_est.Reply(200, "application/pkcs7-mime", plain(a)),
+            "gateway-1-b": lambda a: https_est.Reply(
+                200, 'Application/PKCS7-MIME;name="x; y";smime-type="Certs-Only"',
+                b" \t\r\n".join(plain(a)[i:i + 1] for i in range(len(plain(a)))),
+                {"Content-Transfer-Encoding": "binary"}),
+            "gateway-1-c": lambda a: https_est.Reply(
+                200, https_est.CERTS_ONLY, plain(a), {"Content-Transfer-Encoding": "7bit"}),
+        }
+        self.start()
+        for name, reply in replies.items():
+            with self.subTest(name):
+                key = pki.new_key()
+                self.server.on["simpleenroll"] = lambda a, r=reply: r(Once(a))
+                code, cert, _ = self.enroll(key, name)
+                self.assertEqual(code, 204, cert)
+                self.assertEqual(public(cert), public(key))
+
+    def test_d06_the_same_request_gets_the_same_certificate(self):
+        self.start()
+        request = pki.request(pki.new_key(), "gateway-1")
+        first = self.enroll(request=request)[1]
+        second = self.enroll(request=request)[1]
+        self.assertEqual(first.serial_number, second.serial_number)
+        self.assertEqual(len(self.server.issued), 1)
+
+    def test_g14_p12_what_is_refused_here_never_gets_there(self):
+        self.start()
+        key = pki.new_key()
+        request = pki.request(key, "gateway-1")
+        broken = request[:-4] + bytes([request[-4] ^ 1]) + request[-3:]
+        self.assertEqual(self.enroll(request=broken)[0], 400)
+        self.assertEqual(self.enroll(name="gateway-2")[0], 403)
+        first = self.enroll(key)[1]
+        foreign = pki.request_with(pki.new_key(), "gateway-1", pki.attribute(
+            "1.2.840.113549.1.9.7", pki.tlv(0x0c, b"another connection's")))
+        self.assertEqual(self.enroll(request=foreign)[0], 403)
+        # /sren by the name of somebody else.
+        with upstream.rogue_client.Client(self.s.port, key, [first]) as client:
+            code, body, _ = client.request(coap.POST, f"{upstream.EST}/sren", pki.request(
+                pki.new_key(), "gateway-2"), coap.PKCS10)
+            self.assertEqual(code, 403, body)
+            code, body, _ = client.request(coap.POST, f"{upstream.EST}/sren", pki.request(
+                pki.new_key(), "gateway-1"), coap.PKCS10)
+            self.assertEqual(code, 204, body)
+        self.assertEqual([a.op for a in self.server.ops("simpleenroll", "simplereenroll")],
+                         ["simpleenroll", "simplereenroll"])
+
+    def test_g08_keys_that_upstream_makes(self):
+        self.s.set_registrar("server_keys", True)
+        self.start()
+        for op, kind, options in (("skg", coap.CERTS_ONLY, {}), ("skc", coap.CERT, {}),
+                                  ("skg", coap.CERTS_ONLY, {"swapped": True, "quoted": True})):
+            with self.subTest(op, **options):
+                made = []
+                def generate(asked):
+                    key = pki.new_key()
+                    made.append(key)
+                    return https_est.multipart("application/pkcs8", https_est.pkcs8(key),
+                                               asked.issue(key.public_key()), **options)
+                self.server.on["serverkeygen"] = generate
+                code, body, last = self.ask(coap.POST, f"/{op}",
+                                            pki.request(pki.new_key(), "gateway-1"))
+                self.assertEqual((code, last.number(coap.CONTENT_FORMAT)), (204, coap.MULTIPART))
+                parts = coap.multipart(body)
+                self.assertEqual(set(parts), {coap.PKCS8, kind})
+                key = serialization.load_der_private_key(parts[coap.PKCS8], None)
+                self.assertEqual(key.private_numbers(), made[0].private_numbers())
+                cert = (x509.load_der_x509_certificate(parts[kind]) if kind == coap.CERT else
+                        pkcs7.load_der_pkcs7_certificates(parts[kind])[0])
+                self.assertEqual(public(cert), public(key))
+        self.assertNotIn("PRIVATE", self.log())
+        # Keys of a registrar's own making would need no upstream.
+        self.assertEqual(len(self.server.ops("serverkeygen")), 3)
+
+    def test_g09_a_sealed_key_passes_as_it_is(self):
+        """By a secret that upstream and the device have, and the registrar has not."""
+        sealed = b"\x30\x06nobody" * 20
+        self.server.on["serverkeygen"] = lambda a: https_est.multipart(
+            "application/pkcs7-mime; smime-type=server-generated-key", sealed,
+            a.issue(pki.new_key().public_key()))
+        self.s.set_registrar("server_keys", True)
+        self.start()
+        request = pki.request_with(
+            pki.new_key(), "gateway-1",
+            pki.attribute(DECRYPT_KEY_ID, pki.tlv(0x04, bytes.fromhex(keyparts.SECRET_ID))),
+            pki.attribute(SMIME_CAPABILITIES, pki.tlv(0x30, *(
+                pki.tlv(0x30, pki.oid(oid)) for oid in (AES128_WRAP, AES128_CBC)))))
+        code, body, last = self.ask(coap.POST, "/skg", request)
+        self.assertEqual(code, 204, body)
+        self.assertEqual(coap.multipart(body)[coap.SERVER_KEY], sealed)
+        self.assertEqual(base64.b64decode(self.server.ops("serverkeygen")[0].body), request)
+        # A bare key instead is no answer to this.
+        del self.server.on["serverkeygen"]
+        self.assertEqual(self.ask(coap.POST, "/skg", pki.request_with(
+            pki.new_key(), "gateway-1-b", *(pki.parts(pki.parts(pki.parts(request)[0])[3]))))[0],
+            502)
+
+    def test_g04_attributes_and_certificates_are_asked_for_by_the_clock(self):
+        wishes = bytes.fromhex("3009 0607 2a8648ce3d0201".replace(" ", ""))
+        self.server.on["csrattrs"] = lambda a: https_est.Reply(
+            200, "application/csrattrs", https_est.lines(wishes))
+        self.start()
+        before = len(self.server.asked)
+        for _ in range(3):
+            code, body, last = self.ask(coap.GET, "/att")
+            self.assertEqual((code, body), (205, wishes))
+            self.assertEqual(last.number(coap.CONTENT_FORMAT), 285)
+            code, body, _ = self.ask(coap.GET, "/crts")
+            self.assertEqual(code, 205)
+            self.assertEqual([c.serial_number for c in pkcs7.load_der_pkcs7_certificates(body)],
+                             [self.authority.cert.serial_number])
+        self.assertEqual(len(self.server.asked), before)
+
+    def test_r02_no_attributes(self):
+        for status in 204, 404:
+            with self.subTest(status):
+                self.server.on["csrattrs"] = lambda a: https_est.Reply(status)
+                self.start()
+                code, _, _ = self.ask(coap.GET, "/att")
+                self.assertEqual(code, 404)
+                self.s.registrar.stop()
+
+    def test_what_was_learnt_is_served_for_a_limit(self):
+        self.start(refresh="1s", keep="5s")
+        self.assertEqual(self.ask(coap.GET, "/crts")[0], 205)
+        other = pki.Authority("Another root")
+        self.server.on["cacerts"] = lambda a: https_est.certs(self.authority.cert, other.cert)
+        harness.wait_for(lambda: len(pkcs7.load_der_pkcs7_certificates(
+            self.ask(coap.GET, "/crts")[1])) == 2, "the new ones are served")
+        self.server.on["cacerts"] = lambda a: https_est.Reply(500)
+        harness.wait_for(lambda: "the last one is served meanwhile" in self.log(), "it says so")
+        self.assertEqual(self.ask(coap.GET, "/crts")[0], 205)
+        harness.wait_for(lambda: self.ask(coap.GET, "/crts")[0] == 503, "the limit is over")
+
+
+class Once:
+    """Issues once, however often it is asked."""
+
+    def __init__(self, asked):
+        self.asked, self.cert = asked, None
+
+    def issue(self):
+        self.cert = self.cert or self.asked.issue()
+        return self.cert
+
+
+class Waiting(upstream.UpstreamCase):
+    def test_g16_d08_retry_after_becomes_max_age(self):
+        self.start()
+        request = pki.request(pki.new_key(), "gateway-1")
+        date = email.utils.formatdate(time.time() + 1000, usegmt=True)
+        for status, value, low, high in ((202, "77", 77, 77), (503, date, 900, 1000),
+                                         (202, "soon", 60, 60), (503, None, 60, 60),
+                                         (202, "99999999999999999999", 30 * 86400, 30 * 86400)):
+            with self.subTest(value):
+                headers = {"Retry-After": value} if value else {}
+                self.server.on["simpleenroll"] = lambda a: https_est.Reply(
+                    status, headers=headers)
+                code, text, age = self.enroll(request=request)
+                self.assertEqual(code, 503, text)
+                self.assertTrue(low <= age <= high, age)
+        del self.server.on["simpleenroll"]
+        self.assertEqual(self.enroll(request=request)[0], 204)
+
+    def test_g16_others_are_answered_while_one_waits(self):
+        import threading
+        go = threading.Event()
+        def slowly(asked):
+            go.wait(10)
+            return https_est.HONEST["simpleenroll"](asked)
+        self.server.on["simpleenroll"] = slowly
+        self.start(timeout="20s")
+        request = pki.request(pki.new_key(), "gateway-1")
+        client = self.client()
+        first = client.message(coap.POST, f"{upstream.EST}/sen",
+                               [(coap.CONTENT_FORMAT, coap.uint(coap.PKCS10))], request)
+        client.dtls.send(first.encode())
+        ack = coap.Message.decode(client.dtls.receive(5))
+        self.assertEqual((ack.type, ack.code), (coap.ACK, 0))
+        self.assertEqual(self.ask(coap.GET, "/crts", device="gateway-2")[0], 205)
+        # The same again joins the one that is under way.
+        harness.wait_for(lambda: self.server.ops("simpleenroll"), "it is upstream")
+        again = self.client()
+        second = again.message(coap.POST, f"{upstream.EST}/sen",
+                               [(coap.CONTENT_FORMAT, coap.uint(coap.PKCS10))], request)
+        again.dtls.send(second.encode())
+        self.assertEqual(coap.Message.decode(again.dtls.receive(5)).code, 0)
+        go.set()
+        bodies = [c.answer(m).payload for c, m in ((client, first), (again, second))]
+        self.assertEqual(bodies[0], bodies[1])
+        self.assertEqual(len(self.server.ops("simpleenroll")), 1)
+
+    def test_what_is_issued_for_a_client_that_has_gone_is_kept(self):
+        import threading
+        go = threading.Event()
+        def slowly(asked):
+            go.wait(10)
+            return https_est.HONEST["simpleenroll"](asked)
+        self.server.on["simpleenroll"] = slowly
+        self.start(timeout="20s")
+        request = pki.request(pki.new_key(), "gateway-1")
+        with self.client() as client:
+            client.dtls.send(client.message(
+                coap.POST, f"{upstream.EST}/sen",
+                [(coap.CONTENT_FORMAT, coap.uint(coap.PKCS10))], request).encode())
+            client.dtls.receive(5)
+        harness.wait_for(lambda: self.server.ops("simpleenroll"), "it is upstream")
+        go.set()
+        harness.wait_for(lambda: self.sql("SELECT 1 FROM certificates"), "it is in the ledger")
+        code, cert, _ = self.enroll(request=request)
+        self.assertEqual((code, cert.serial_number), (204, self.server.issued[0].serial_number))
+        self.assertEqual(len(self.server.issued), 1)
+
+
+class Daemon(upstream.UpstreamCase):
+    """estcd, the registrar and the server behind it."""
+
+    def run_daemon(self, **settings):
+        self.s.write_config([self.s.identity("gw", subject="CN=gateway-1", **settings)])
+        self.s.start_daemon()
+
+    def test_g01_enrols_and_renews(self):
+        self.start()
+        self.run_daemon()
+        first = self.s.wait_state("gw", "valid")["certificate"]
+        self.s.assert_consistent("gw")
+        done = self.s.estc("renew", "gw", "--force")
+        self.assertEqual(done.status, harness.DONE, done)
+        self.s.wait_serial("gw", first["serial"])
+        self.s.assert_consistent("gw")
+        self.assertEqual([a.op for a in self.server.ops("simpleenroll", "simplereenroll")],
+                         ["simpleenroll", "simplereenroll"])
+
+    def test_d05_waits_as_long_as_upstream_says(self):
+        self.server.on["simpleenroll"] = lambda a: https_est.Reply(
+            202, headers={"Retry-After": "5"})
+        self.start()
+        self.run_daemon()
+        self.s.wait_state("gw", "pending")
+        del self.server.on["simpleenroll"]
+        self.s.wait_state("gw", "valid", timeout=30)
+        polls = self.server.ops("simpleenroll")
+        self.assertGreater(len(polls), 1)
+        self.assertEqual(len({public(a.csr) for a in polls}), 1, "the same request again")
+
+    def test_g08_a_key_from_upstream(self):
+        self.s.set_registrar("server_keys", True)
+        self.start()
+        self.run_daemon(key={"origin": "server"})
+        self.s.wait_state("gw", "valid")
+        self.s.assert_consistent("gw")
+
+
+if __name__ == "__main__":
+    harness.main()
