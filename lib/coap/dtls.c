@@ -282,8 +282,8 @@ int dtls_new(const struct dtls_config *config, struct dtls **out, struct estc_er
 struct dtls *dtls_free(struct dtls *dtls) {
     if (!dtls)
         return NULL;
+    handshake_end(&dtls->handshake);
     coap_free_context(dtls->coap);
-    handshake_bury(&dtls->handshake);
     verdict_clear(&dtls->verdict);
     free(dtls->sni);
     free(dtls);

@@ -103,12 +103,15 @@ static unsigned handshake_on_timer(SSL *ssl, unsigned waited_us) {
     return next;
 }
 
-/* The last reference is gone; it becomes ours. */
-static void handshake_keep(BIO *bio) {
+/* The last reference is gone: it becomes ours, or nobody's (true). */
+static bool handshake_let_go(BIO *bio) {
     struct handshake *h = BIO_get_ex_data(bio, handshake_bio_slot);
+    if (h->over)
+        return true;
     BIO_up_ref(bio);
     BIO_set_next(bio, h->gone);
     h->gone = bio;
+    return false;
 }
 
 void handshake_bury(struct handshake *h) {
@@ -121,6 +124,11 @@ void handshake_bury(struct handshake *h) {
     h->gone = NULL;
 }
 
+void handshake_end(struct handshake *h) {
+    handshake_bury(h);
+    h->over = true;
+}
+
 /* libcoap's BIO does not say what a datagram carries besides its payload; we do. And what becomes
  * of it is ours to say. */
 static long handshake_on_bio(BIO *bio, int operation, const char *data, size_t len, int command,
@@ -128,10 +136,8 @@ static long handshake_on_bio(BIO *bio, int operation, const char *data, size_t l
     (void)data, (void)number, (void)processed;
     if (operation == (BIO_CB_CTRL | BIO_CB_RETURN) && command == BIO_CTRL_DGRAM_GET_MTU_OVERHEAD)
         return HANDSHAKE_OVERHEAD;
-    if (operation == BIO_CB_FREE) {
-        handshake_keep(bio);
-        return 0;
-    }
+    if (operation == BIO_CB_FREE)
+        return handshake_let_go(bio) ? result : 0;
     if (operation != BIO_CB_WRITE)
         return result;
     struct flight *f = (void *)BIO_get_callback_arg(bio);

@@ -29,6 +29,7 @@ struct handshake {
     int (*begin)(SSL *ssl, void *arg);
     void *arg;
     BIO *gone; /* freed by libcoap, and not by us yet: see handshake_bury() */
+    bool over; /* the context is about to be freed, and takes all with it */
 };
 
 /* Has every handshake of ctx go as h says, which must outlive ctx. An info callback that is there
@@ -41,6 +42,9 @@ int handshake_watch(SSL_CTX *ctx, struct handshake *h);
  * nothing in a datagram). So no BIO is freed before this is called, from outside of libcoap.
  */
 void handshake_bury(struct handshake *h);
+/* The same, and from then on they are freed at once: for the end, when the context that they need
+ * goes with them. */
+void handshake_end(struct handshake *h);
 
 /* True when a flight has been sent often enough. */
 bool handshake_is_silent(const struct handshake *h);

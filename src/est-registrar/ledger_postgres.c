@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * SQL by PostgreSQL, for several registrars with one ledger. A connection that was lost is made anew
- * when it is needed next, never inside a transaction, of which one half would be missing; after a
- * failure not at once, since everybody waits meanwhile. What cannot be asked or written is an error,
- * and its caller issues nothing.
+ * SQL by PostgreSQL, for several registrars with one ledger. A connection that was lost is made
+ * anew when it is needed next, never inside a transaction, of which one half would be missing;
+ * after a failure not at once, since everybody waits meanwhile. What cannot be asked or written is
+ * an error, and its caller issues nothing.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -148,8 +148,8 @@ static void on_notice(void *arg, const char *message) {
 }
 
 static int connect_now(struct ledger_postgres *l, bool create, struct estc_error *err) {
-    static const char *const keys[] = {"connect_timeout", "tcp_user_timeout",
-                                       "application_name", "client_encoding", "dbname", NULL};
+    static const char *const keys[] = {"connect_timeout", "tcp_user_timeout", "application_name",
+                                       "client_encoding", "dbname",           NULL};
     const char *const values[] = {"3", "3000", "est-registrar", "UTF8", l->conninfo, NULL};
     PQfinish(l->db);
     l->db = PQconnectdbParams(keys, values, 1);
@@ -174,9 +174,8 @@ static int ensure(struct ledger_postgres *l, struct estc_error *err) {
     if (l->in_transaction)
         return estc_error_set(err, -EIO, "ledger in %s: the connection was lost", l->name);
     if (l->tried_at && clock_boot_ms() - l->tried_at < PAUSE_MS)
-        return estc_error_set(err, -EIO,
-                              "ledger in %s: there is no connection: check that its server runs",
-                              l->name);
+        return estc_error_set(
+            err, -EIO, "ledger in %s: there is no connection: check that its server runs", l->name);
     int rc = connect_now(l, true, err);
     if (!rc)
         journal_notice("ledger in %s: connected again", l->name);
@@ -322,8 +321,7 @@ static int open_it(const char *conninfo, bool create, struct ledger **out, struc
     if (!l)
         return estc_error_set(err, -ENOMEM, "out of memory");
     _cleanup(ledger_closep) struct ledger *ledger = &l->sql.base;
-    l->sql = (struct ledger_sql){
-        .base.ops = &ledger_sql_ops, .sql = &postgres_sql, .shared = true};
+    l->sql = (struct ledger_sql){.base.ops = &ledger_sql_ops, .sql = &postgres_sql, .shared = true};
     l->conninfo = strdup(conninfo);
     int rc = l->conninfo ? name_it(l, err) : estc_error_set(err, -ENOMEM, "out of memory");
     if (!rc)

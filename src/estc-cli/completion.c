@@ -154,7 +154,8 @@ static void print_bash(void) {
         printf("%s ", c->name);
     puts("' ;;\n"
          "    esac\n"
-         "    if [[ $command == registrar && -n $what ]]; then offered='' ids=''; [[ $what == pending ]] || ids=registrar; fi\n"
+         "    if [[ $command == registrar && -n $what ]]; then offered='' ids=''; [[ $what == "
+         "pending ]] || ids=registrar; fi\n"
          "    if [[ $cur == -* ]]; then offered=$options; ids=''; fi\n"
          "    if [[ -n $ids ]]; then offered=$(_estc_ids \"$ids\" \"${socket[@]}\"); fi\n"
          "    _estc_words \"$offered\"\n"
@@ -201,7 +202,8 @@ static void print_zsh(void) {
          "    case $command in");
     put_commands();
     puts("    esac\n"
-         "    if [[ $command == registrar && -n $what ]]; then offered='' ids=''; [[ $what == pending ]] || ids=registrar; fi\n"
+         "    if [[ $command == registrar && -n $what ]]; then offered='' ids=''; [[ $what == "
+         "pending ]] || ids=registrar; fi\n"
          "    if [[ ${words[CURRENT]} == -* ]]; then\n"
          "        local -a known\n"
          "        for i in \"${described[@]}\"; do\n"
