@@ -23,7 +23,7 @@ struct request {
     char *holder;
     const struct config_rule *rule;
     bool repeated;
-    bool told;           /* what came of it is in the logs already */
+    bool told;           /* what there is to say of it is in the logs already */
     bool renamed;        /* it asks for other names than it has; csr has them */
     bool renewal;        /* a successor, of the same names */
     const X509_REQ *csr; /* what is judged and issued for: in->csr, or made */

@@ -116,8 +116,10 @@ static int collect(struct request *r, X509 **issued, int64_t *retry_after, struc
         at = &(*at)->next;
     if (!*at)
         return -ENOENT;
-    if (!(*at)->done)
+    if (!(*at)->done) {
+        r->told = true; /* when it was sent; from here on it is only looked for */
         return wait_for_it(r, retry_after, err);
+    }
     _cleanup(job_freep) struct job *job = take(forward, at);
     if (job->rc) {
         *retry_after = job->retry_after;

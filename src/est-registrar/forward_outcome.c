@@ -55,7 +55,8 @@ static int check_cert(const struct job *job, const struct registrar *registrar, 
     int rc =
         estc_trust_verify(registrar->own, cert, NULL, ESTC_PURPOSE_ANY, clock_real(), NULL, err);
     if (rc)
-        return estc_error_prefix(err, "its certificate does not lead to upstream.issuers");
+        return estc_error_prefix(err, "its certificate does not lead to upstream.issuers (add its "
+                                      "CA there if that has changed)");
     return check_names(job, cert, err);
 }
 

@@ -63,8 +63,8 @@ static int refuse(const struct ledger_pending *found, struct estc_error *err) {
                     "sends it once more",
                     (long long)found->id, (long long)found->id);
     return estc_error_set(err, 504,
-                          "the CA has not answered this request (%lld); it is not sent "
-                          "again until somebody has looked",
+                          "the CA has not answered request %lld; it is not sent again until "
+                          "somebody has looked",
                           (long long)found->id);
 }
 

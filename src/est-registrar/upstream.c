@@ -111,13 +111,13 @@ static void log_reply(const struct asking *a, const struct http_reply *reply) {
                    strlen(reply->redirect ? reply->redirect : ""), SHOWN_MAX);
     switch (reply->end) {
     case HTTP_UNREACHABLE:
-        journal_warning("upstream %s: not reached: %s: check the address and the way there", url,
-                        why);
+        journal_warning("upstream %s%s: not reached: %s: check the address and the way there", url,
+                        a->path, why);
         return;
     case HTTP_UNTRUSTED:
-        journal_warning("upstream %s: TLS failed: %s: check its certificate against "
+        journal_warning("upstream %s%s: TLS failed: %s: check its certificate against "
                         "upstream.trust, and whether it accepts upstream.certificate",
-                        url, why);
+                        url, a->path, why);
         return;
     case HTTP_CUT:
         journal_warning("upstream %s%s: no whole answer: %s%s", url, a->path, why,
