@@ -28,7 +28,7 @@ def public(what):
 
 
 class Translated(upstream.UpstreamCase):
-    def test_g01_g04_g05_g14_the_request_arrives_as_it_was_made(self):
+    def test_g01_g02_g04_g05_g14_the_request_arrives_as_it_was_made(self):
         self.start()
         key = pki.new_key()
         request = pki.request(key, "gateway-1", ["gateway-1.local"])
@@ -287,6 +287,26 @@ class Waiting(upstream.UpstreamCase):
         self.assertEqual(len(self.server.issued), 1)
 
 
+class Foreign(upstream.UpstreamCase):
+    def test_g01_libcoaps_client(self):
+        self.start()
+        key, request, answer = (self.s.dir / name for name in ("key.pem", "request.der", "answer"))
+        done = harness.run(
+            "openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+            "-nodes", "-keyout", key, "-outform", "DER", "-out", request, "-subj",
+            "/CN=gateway-1-openssl")
+        self.assertEqual(done.status, 0, done)
+        device = self.s.site / "devices/gateway-1"
+        done = harness.run(
+            "coap-client-openssl", "-c", device / "cert.pem", "-j", device / "key.pem", "-R",
+            self.s.site / "trust.pem", "-B", "15", "-m", "post", "-t", "286", "-f", request, "-o",
+            answer, f"coaps://127.0.0.1:{self.s.port}{upstream.EST}/sen")
+        self.assertEqual(done.status, 0, done)
+        cert, = pkcs7.load_der_pkcs7_certificates(answer.read_bytes())
+        self.assertEqual(public(cert), public(pki.load_key(key)))
+        self.assertEqual(cert.serial_number, self.server.issued[0].serial_number)
+
+
 class Daemon(upstream.UpstreamCase):
     """estcd, the registrar and the server behind it."""
 
@@ -317,6 +337,47 @@ class Daemon(upstream.UpstreamCase):
         polls = self.server.ops("simpleenroll")
         self.assertGreater(len(polls), 1)
         self.assertEqual(len({public(a.csr) for a in polls}), 1, "the same request again")
+
+    def test_g03_the_registrars_own_certificate_is_an_identity_of_estcd(self):
+        """As est-registrar.conf(5) says under UPSTREAM, step by step."""
+        self.own = https_est.write_credentials(self.s.dir / "first", self.authority,
+                                               name="registrar-ra")
+        # A CA that keeps its registrars what they are.
+        ra = [https_est.CMC_RA, pki.ExtendedKeyUsageOID.CLIENT_AUTH]
+        for op in "simpleenroll", "simplereenroll":
+            self.server.on[op] = lambda a: https_est.certs(a.issue(usages=ra))
+        conf = self.s.site / "est-registrar.conf"
+        text = conf.read_text()
+        for old, new in (
+                ("client_cas = (", f'client_cas = ({{ name = "ra"; certificate = "{self.s.site}/'
+                                   'trust.pem"; },'),
+                ("rules = (", 'rules = ({ name = "ra"; client_ca = "ra"; subject = { CN = [ '
+                              '"registrar-ra" ]; }; },')):
+            self.assertIn(old, text)
+            text = text.replace(old, new)
+        conf.write_text(text)
+        self.start(refresh="1s")
+        self.s.write_config([self.s.identity(
+            "ra", subject="CN=registrar-ra",
+            birth={"certificate": str(self.own[0]), "key": str(self.own[1])})])
+        self.s.start_daemon()
+        first = self.s.wait_state("ra", "valid")["certificate"]["serial"]
+        current = self.s.current("ra")
+        self.own = current / "fullchain.pem", current / "key.pem"
+        self.s.registrar.stop()
+        self.start(refresh="1s")
+        self.assertIn(f"as 'CN=registrar-ra', certificate {first}", self.log())
+        # From here on it renews itself with itself.
+        done = self.s.estc("renew", "ra", "--force")
+        self.assertEqual(done.status, harness.DONE, done)
+        second = self.s.wait_serial("ra", first)["serial"]
+        harness.wait_for(lambda: f"as 'CN=registrar-ra', certificate {second}" in self.log(),
+                         "the new one is in use")
+        self.assertEqual(self.enroll()[0], 204)
+        serials = [int(a.peer["serialNumber"], 16) for a in
+                   self.server.ops("simpleenroll", "simplereenroll")]
+        self.assertEqual(serials[1:], [int(first, 16), int(second, 16)])
+        self.assertNotIn("is no registration authority's", self.log())
 
     def test_g08_a_key_from_upstream(self):
         self.s.set_registrar("server_keys", True)

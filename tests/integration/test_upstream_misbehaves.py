@@ -75,7 +75,7 @@ CASES = {
              "issued a CA's certificate"),
     "other_issuer": (lambda a: https_est.certs(pki.Authority("Stranger").issue(
         a.csr.public_key(), subject=a.csr.subject)), 502, "cannot be used",
-        "does not lead to upstream.issuers"),
+        "does not lead to upstream.issuers (add its CA there if that has changed)"),
     "z01_huge": (reply(200, CERTS_ONLY, b"A" * 50_000_000), 502, "cannot be used",
                  "answers with more than 65536 bytes: raise upstream.max_body"),
 }
