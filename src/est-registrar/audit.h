@@ -20,7 +20,8 @@
     X(AUDIT_REFUSED, "refused", NOTICE)       \
     X(AUDIT_WAITS, "waits", NOTICE)           \
     X(AUDIT_APPROVED, "approved", NOTICE)     \
-    X(AUDIT_REJECTED, "rejected", NOTICE)
+    X(AUDIT_REJECTED, "rejected", NOTICE)     \
+    X(AUDIT_REVOKED, "revoked", NOTICE)
 
 #define AUDIT_ENUM(name, label, level) name,
 enum audit_event { AUDIT_EVENTS(AUDIT_ENUM) AUDIT_EVENT_MAX_ };

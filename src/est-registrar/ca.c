@@ -6,16 +6,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
 #include <estc/cert.h>
+#include <estc/key.h>
 #include <estc/trust.h>
 
 #include "base/cleanup_estc.h"
 #include "base/cleanup_ossl.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "common/pem.h"
 #include "mint.h"
+#include "pkix/ossl.h"
 #include "policy.h"
 
 struct ca {
@@ -87,6 +91,9 @@ static int check_fit(struct ca *ca, const struct config *config, struct estc_err
     ca->not_after = facts.not_after;
     if (!facts.is_ca || !(X509_get_key_usage(ca->own.cert) & KU_KEY_CERT_SIGN))
         return unfit(config, &facts, "is not for a CA: name the issuing CA's certificate", err);
+    if (config->crl_file && !(X509_get_key_usage(ca->own.cert) & KU_CRL_SIGN))
+        return unfit(config, &facts, "is not for CRLs (cRLSign): leave ca.crl out, or renew it",
+                     err);
     char date[CLOCK_TEXT_MAX], why[CLOCK_TEXT_MAX + 80];
     int64_t now = clock_real();
     if (facts.not_before > now) {
@@ -119,11 +126,51 @@ static int check_chain(const struct ca *ca, const struct config *config, struct 
     return rc;
 }
 
+/* A key with a passphrase, which is the first line of a file. */
+static int read_key(const struct config *config, EVP_PKEY **out, struct estc_error *err) {
+    _cleanup(estc_buf_clear) struct estc_buf pem = {0}, secret = {0};
+    int rc = pem_read_private(config->ca_key, &pem, err);
+    if (!rc)
+        rc = pem_read_private(config->ca_passphrase, &secret, err);
+    if (!rc && estc_buf_append(&secret, "", 1))
+        rc = estc_error_set(err, -ENOMEM, "out of memory");
+    if (rc)
+        return rc;
+    char *passphrase = (char *)secret.data;
+    passphrase[strcspn(passphrase, "\r\n")] = '\0';
+    _cleanup(bio_freep) BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.len);
+    *out = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, passphrase) : NULL;
+    OPENSSL_cleanse(secret.data, secret.len);
+    ossl_forget();
+    return *out ? 0
+                : estc_error_set(err, ESTC_E_CREDENTIAL,
+                                 "ca.key %s: no key that the passphrase in %s opens: name the file "
+                                 "that has its passphrase in its first line",
+                                 config->ca_key, config->ca_passphrase);
+}
+
+static int read_own(struct ca *ca, const struct config *config, struct estc_error *err) {
+    if (!config->ca_passphrase)
+        return pem_read_credentials(config->ca_certificate, config->ca_key, &ca->own, err);
+    int rc = read_key(config, &ca->own.key, err);
+    if (!rc)
+        rc = pem_read_certs(config->ca_certificate, &ca->own.chain, err);
+    if (rc)
+        return rc;
+    ca->own.cert = sk_X509_shift(ca->own.chain);
+    return estc_cert_has_key(ca->own.cert, ca->own.key)
+               ? 0
+               : estc_error_set(err, ESTC_E_CREDENTIAL,
+                                "ca.certificate %s and ca.key %s do not belong together: name the "
+                                "pair that does",
+                                config->ca_certificate, config->ca_key);
+}
+
 int ca_open(const struct config *config, struct ca **out, struct estc_error *err) {
     _cleanup(ca_closep) struct ca *ca = calloc(1, sizeof(*ca));
     if (!ca)
         return estc_error_set(err, -ENOMEM, "out of memory");
-    int rc = pem_read_credentials(config->ca_certificate, config->ca_key, &ca->own, err);
+    int rc = read_own(ca, config, err);
     if (!rc)
         rc = check_fit(ca, config, err);
     if (!rc)
@@ -146,6 +193,20 @@ static const char *usages(const struct config_rule *rule) {
     return by_bits[rule->eku & (CONFIG_EKU_SERVER | CONFIG_EKU_CLIENT)];
 }
 
+/* "a,b"; *out is NULL where the rule says nothing. */
+static int key_usage(const struct config_rule *rule, char **out, struct estc_error *err) {
+    _cleanup(freep) char *all = NULL;
+    for (char *const *usage = rule->key_usage; usage && *usage; usage++) {
+        char *longer = text_format("%s%s%s", all ? all : "", all ? "," : "", *usage);
+        free(all);
+        all = longer;
+        if (!all)
+            return estc_error_set(err, -ENOMEM, "out of memory");
+    }
+    *out = TAKE(all);
+    return 0;
+}
+
 int ca_issue(const struct ca *ca, const struct config *config, const struct config_rule *rule,
              const X509_REQ *csr, int64_t now, X509 **out, struct estc_error *err) {
     int64_t lifetime = rule->lifetime ? rule->lifetime : config->lifetime;
@@ -156,7 +217,10 @@ int ca_issue(const struct ca *ca, const struct config *config, const struct conf
     if (not_after <= now)
         return estc_error_set(err, ESTC_E_CREDENTIAL, "the issuing CA has expired: renew it");
     _cleanup(general_names_freep) GENERAL_NAMES *names = NULL;
+    _cleanup(freep) char *usage = NULL;
     int rc = policy_names(csr, &names, err);
+    if (!rc)
+        rc = key_usage(rule, &usage, err);
     if (rc)
         return rc;
     const struct mint_spec spec = {
@@ -168,6 +232,21 @@ int ca_issue(const struct ca *ca, const struct config *config, const struct conf
         .not_after = not_after,
         .usages = usages(rule),
         .names = names,
+        .key_usage = usage,
+        .crl_url = rule->crl_url,
     };
     return mint_certificate(&spec, out, err);
+}
+
+int ca_sign_crl(const struct ca *ca, X509_CRL *crl, struct estc_error *err) {
+    enum estc_key_type type = ESTC_KEY_P256;
+    X509V3_CTX ctx;
+    X509V3_set_ctx(&ctx, ca->own.cert, NULL, NULL, crl, 0);
+    _cleanup(extension_freep) X509_EXTENSION *key =
+        X509V3_EXT_conf_nid(NULL, &ctx, NID_authority_key_identifier, "keyid:always");
+    if (!X509_CRL_set_issuer_name(crl, X509_get_subject_name(ca->own.cert)) || !key ||
+        !X509_CRL_add_ext(crl, key, -1) || estc_key_type_of(ca->own.key, &type) ||
+        !X509_CRL_sign(crl, ca->own.key, type == ESTC_KEY_P384 ? EVP_sha384() : EVP_sha256()))
+        return ossl_error(err, -EIO, "cannot sign a CRL");
+    return 0;
 }

@@ -23,6 +23,9 @@ const STACK_OF(X509) * ca_previous(const struct ca *ca);
 /* What /crts answers: the issuing certificate, the previous ones and all above. Owned by ca. */
 const STACK_OF(X509) * ca_certificates(const struct ca *ca);
 
+/* Gives a CRL its issuer, the identifier of its key, and its signature. */
+int ca_sign_crl(const struct ca *ca, X509_CRL *crl, struct estc_error *err);
+
 /*
  * Issues for a request that has been judged. The floor holds whatever the rule says: CA:FALSE,
  * usages from a fixed list, names as requested, never longer than the CA itself. The lifetime is

@@ -80,6 +80,27 @@ static void judge_usages(struct config_rule *rule, struct conf_errors *errors) {
         rule->eku = CONFIG_EKU_SERVER | CONFIG_EKU_CLIENT;
 }
 
+/* Without a signature a device could not even renew. */
+static void judge_key_usage(const struct config_rule *rule, struct conf_errors *errors) {
+    static const char *const known[] = {"digitalSignature", "nonRepudiation", "keyEncipherment",
+                                        "dataEncipherment", "keyAgreement"};
+    bool signs = !rule->key_usage;
+    for (char *const *usage = rule->key_usage; usage && *usage; usage++) {
+        bool found = false;
+        for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+            found = found || strcmp(*usage, known[i]) == 0;
+        if (!found)
+            conf_error(errors, &rule->origin,
+                       "key_usage: '%s' is never issued: there are digitalSignature, "
+                       "nonRepudiation, keyEncipherment, dataEncipherment and keyAgreement",
+                       *usage);
+        signs = signs || strcmp(*usage, known[0]) == 0;
+    }
+    if (!signs)
+        conf_error(errors, &rule->origin,
+                   "key_usage: without digitalSignature a device cannot authenticate: add it");
+}
+
 static void judge_patterns(const struct config_rule *rule, struct conf_errors *errors) {
 #define LIST(key, member) \
     { key, offsetof(struct config_rule, member), pattern_check }
@@ -130,6 +151,12 @@ static void judge_rule(const struct config *config, struct config_rule *rule,
                        "key_types: '%s' is none of p256, p384, rsa2048, rsa3072, rsa4096", *type);
     }
     judge_usages(rule, errors);
+    judge_key_usage(rule, errors);
+    if (rule->crl_url && strncmp(rule->crl_url, "http://", 7) != 0 &&
+        strncmp(rule->crl_url, "ldap://", 7) != 0)
+        conf_error(errors, &rule->origin,
+                   "crl_url: '%s' is neither http:// nor ldap://, which readers of CRLs know",
+                   rule->crl_url);
     judge_patterns(rule, errors);
     judge_attributes(rule, errors);
 }
@@ -181,6 +208,9 @@ static void judge(struct config *config, const char *path, struct conf_errors *e
                    config->address);
     judge_url(config, &where, errors);
     config_upstream_judge(config, &where, errors);
+    if (config->crl_file && config->crl_every >= config->crl_lifetime)
+        conf_error(errors, &where,
+                   "ca.crl: every has to be shorter than lifetime, or there is none in between");
     judge_names(config, errors);
     for (size_t i = 0; i < config->rules.n; i++)
         judge_rule(config, (struct config_rule *)config->rules.items + i, errors);

@@ -84,6 +84,8 @@ struct config_rule {
     char **dns, **ip, **uri, **email; /* patterns, NULL-ended, or NULL: none allowed */
     char **key_types;                 /* estc_key_type_name(); NULL: all */
     char **extended_key_usage;        /* "serverAuth", "clientAuth"; NULL: both */
+    char **key_usage;                 /* OpenSSL's names; NULL: what the key is fit for */
+    char *crl_url;                    /* NULL: certificates do not say */
     unsigned eku;                     /* the same as bits */
     int64_t lifetime;                 /* seconds; 0: the CA's */
     int pop;                          /* enum config_pop */
@@ -118,6 +120,9 @@ struct config {
     char *audit_log;      /* NULL: none but the journal */
     char *control_socket;
     char *server_certificate, *server_key;
+    char *ca_passphrase;             /* file with that of ca_key; NULL: it has none */
+    char *crl_file;                  /* NULL: none is written */
+    int64_t crl_every, crl_lifetime; /* seconds */
     char *ca_certificate, *ca_key, *ca_previous,
         *ca_chain;              /* ca_chain: intermediates and root, for /crts */
     int64_t lifetime, backdate; /* seconds */
@@ -133,6 +138,7 @@ struct config {
 
 /* The table behind the reader; the manual is tested against it. */
 extern const struct conf_key registrar_config_keys[];
+extern const struct conf_key config_ca_keys[]; /* a part of it */
 
 /* 0, or ESTC_E_CONFIG with every error collected, or -ENOMEM. */
 int config_load(const char *path, struct config **out, struct conf_errors *errors);

@@ -6,6 +6,7 @@
  */
 #include "control.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,7 +49,18 @@ static const struct ctl_field request_fields[] = {
     {NULL},
 };
 
-static const struct ctl_named_type types[] = {{"Request", request_fields}, {NULL}};
+static const struct ctl_field certificate_fields[] = {
+    {"serial", CTL_STRING},
+    {"sha256", CTL_STRING},
+    {"subject", CTL_STRING},
+    {"not_after", CTL_STRING},
+    {"revoked_at", CTL_STRING},
+    {"reason", CTL_STRING},
+    {NULL},
+};
+
+static const struct ctl_named_type types[] = {
+    {"Request", request_fields}, {"Certificate", certificate_fields}, {NULL}};
 
 static const char *unless_empty(const char *text) {
     return *text ? text : NULL;
@@ -165,6 +177,73 @@ static void handle_reject(struct ctl_call *call, json_t *params, void *arg) {
     decide(arg, call, params, LEDGER_REJECTED);
 }
 
+/* --- certificates --- */
+
+/* Serial numbers are shown with colons by some, and in lower case. */
+static char *serial_of(const char *text) {
+    size_t used = 0;
+    char *serial = strdup(text);
+    for (const char *p = text; serial && *p; p++)
+        if (*p != ':')
+            serial[used++] = (char)toupper((unsigned char)*p);
+    if (serial)
+        serial[used] = '\0';
+    return serial;
+}
+
+static json_t *revoked_json(const struct ledger_entry *e) {
+    char at[CLOCK_TEXT_MAX], until[CLOCK_TEXT_MAX];
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "serial", e->serial, "sha256", e->sha256,
+                     "subject", e->subject, "not_after", clock_text(e->not_after, until),
+                     "revoked_at", clock_text(e->revoked_at, at), "reason",
+                     crl_reason_name(e->revoked_reason));
+}
+
+/* It is revoked from here on, whether the list of it can be written or not. */
+static void revoked(const struct control *control, struct ctl_call *call,
+                    const struct ledger_entry *e) {
+    struct crl *crl = control->registrar->crl;
+    struct estc_error err = {0};
+    char by[16];
+    snprintf(by, sizeof(by), "%u", (unsigned)ctl_call_uid(call));
+    const char *reason = crl_reason_name(e->revoked_reason);
+    const struct audit_record record = {
+        .serial = e->serial, .subject = e->subject, .reason = reason, .by = by};
+    audit_write(control->registrar->audit, AUDIT_REVOKED, &record,
+                "%s of '%s': revoked by user %s: %s", e->serial, e->subject, by, reason);
+    const bool listed = crl && !crl_write(crl, &err);
+    if (crl && !listed) {
+        journal_error("ca.crl: %s", err.text);
+        crl_soon(crl);
+    }
+    ctl_call_reply(call, json_pack("{s:o, s:b}", "certificate", revoked_json(e), "listed", listed),
+                   false);
+}
+
+static void handle_revoke(struct ctl_call *call, json_t *params, void *arg) {
+    const struct control *control = arg;
+    struct ledger *ledger = control->registrar->ledger;
+    const char *given = json_string_value(json_object_get(params, "reason"));
+    _cleanup(freep) char *serial = serial_of(json_string_value(json_object_get(params, "serial")));
+    _cleanup(ledger_entry_clear) struct ledger_entry entry = {0};
+    struct estc_error err = {.text = "out of memory"};
+    int64_t reason = 0;
+    if (given && crl_reason_parse(given, &reason)) {
+        ctl_call_error(call, "NoSuchReason", json_pack("{s:s}", "text", crl_reasons_text));
+        return;
+    }
+    int rc =
+        serial ? ledger->ops->revoke(ledger, serial, reason, clock_real(), &entry, &err) : -ENOMEM;
+    if (rc == -ENOENT)
+        ctl_call_error(call, "NoSuchCertificate", json_pack("{s:s}", "serial", serial));
+    else if (rc == -EALREADY)
+        ctl_call_error(call, "AlreadyRevoked", json_pack("{s:s}", "text", err.text));
+    else if (rc)
+        ledger_failed(call, &err);
+    else
+        revoked(control, call, &entry);
+}
+
 /* --- the table --- */
 
 static const struct ctl_field pending_in[] = {
@@ -179,6 +258,12 @@ static const struct ctl_field request_out[] = {{"request", CTL_OBJECT, .type_nam
 static const struct ctl_field already_fields[] = {{"id", CTL_INT}, {"text", CTL_STRING}, {NULL}};
 static const struct ctl_field text_field[] = {{"text", CTL_STRING}, {NULL}};
 static const struct ctl_field group_field[] = {{"group", CTL_STRING}, {NULL}};
+
+static const struct ctl_field revoke_in[] = {
+    {"serial", CTL_STRING}, {"reason", CTL_STRING, .optional = true}, {NULL}};
+static const struct ctl_field revoke_out[] = {
+    {"certificate", CTL_OBJECT, .type_name = "Certificate"}, {"listed", CTL_BOOL}, {NULL}};
+static const struct ctl_field serial_field[] = {{"serial", CTL_STRING}, {NULL}};
 
 static const struct ctl_method methods[] = {
     {.name = "Pending",
@@ -205,12 +290,22 @@ static const struct ctl_method methods[] = {
      .out = request_out,
      .handle = handle_reject,
      .doc = "The device is refused when it asks again, and is told the reason."},
+    {.name = "Revoke",
+     .changes = true,
+     .in = revoke_in,
+     .out = revoke_out,
+     .handle = handle_revoke,
+     .doc = "A certificate counts no more; listed: the CRL that says so is written. The reason is "
+            "one of RFC 5280, like keyCompromise."},
     {NULL},
 };
 
 static const struct ctl_error_type errors[] = {
     {"NoSuchRequest", id_field, "There is no request of that id."},
     {"AlreadyDecided", already_fields, "The request has been decided so, or has its certificate."},
+    {"NoSuchCertificate", serial_field, "None of that serial number was issued here."},
+    {"AlreadyRevoked", text_field, "The certificate is revoked already."},
+    {"NoSuchReason", text_field, "The reason is none of these."},
     {"LedgerFailed", text_field, "The ledger cannot be read or written."},
     {"NotAllowed", group_field, "Deciding needs membership of this group."},
     {NULL},

@@ -97,6 +97,8 @@ static int issue(struct request *r, X509 **issued, int64_t *retry_after, struct 
     if (superseded)
         journal_notice("%s from %s for '%s': asked again; %s is superseded", entry.op,
                        r->peer->address, r->subject, r->superseded.serial);
+    if (superseded)
+        crl_soon(registrar->crl);
     *issued = TAKE(cert);
     return 0;
 }

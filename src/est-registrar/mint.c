@@ -15,6 +15,7 @@
 #include <estc/key.h>
 
 #include "base/cleanup_ossl.h"
+#include "base/text.h"
 #include "pkix/ossl.h"
 
 #define SERIAL_BITS 128
@@ -40,11 +41,46 @@ static bool add_extension(X509 *cert, X509V3_CTX *ctx, int nid, const char *valu
     return ext && X509_add_ext(cert, ext, -1);
 }
 
-static const char *key_usage(const struct mint_spec *spec) {
-    if (spec->ca)
-        return "critical,keyCertSign,cRLSign";
-    return EVP_PKEY_is_a(spec->key, "RSA") ? "critical,digitalSignature,keyEncipherment"
-                                           : "critical,digitalSignature";
+static bool add_key_usage(X509 *cert, X509V3_CTX *ctx, const struct mint_spec *spec) {
+    const char *usage = spec->ca                          ? "keyCertSign,cRLSign"
+                        : spec->key_usage                 ? spec->key_usage
+                        : EVP_PKEY_is_a(spec->key, "RSA") ? "digitalSignature,keyEncipherment"
+                                                          : "digitalSignature";
+    _cleanup(freep) char *value = text_format("critical,%s", usage);
+    return value && add_extension(cert, ctx, NID_key_usage, value);
+}
+
+static void dist_points_free(CRL_DIST_POINTS *points) {
+    CRL_DIST_POINTS_free(points);
+}
+
+CLEANUP_DEFINE(CRL_DIST_POINTS *, dist_points_freep, dist_points_free);
+
+/* By hand: in OpenSSL's text form a comma in a URL would mean something. */
+static bool add_crl_url(X509 *cert, const char *url) {
+    _cleanup(dist_points_freep) CRL_DIST_POINTS *points = CRL_DIST_POINTS_new();
+    DIST_POINT *point = DIST_POINT_new();
+    if (!points || !point || !sk_DIST_POINT_push(points, point)) {
+        DIST_POINT_free(point);
+        return false;
+    }
+    GENERAL_NAME *name = GENERAL_NAME_new();
+    ASN1_IA5STRING *text = ASN1_IA5STRING_new();
+    point->distpoint = DIST_POINT_NAME_new();
+    bool ok = name && text && point->distpoint && ASN1_STRING_set(text, url, -1);
+    if (ok) {
+        point->distpoint->type = 0;
+        point->distpoint->name.fullname = GENERAL_NAMES_new();
+        GENERAL_NAME_set0_value(name, GEN_URI, text);
+        text = NULL;
+        ok = point->distpoint->name.fullname &&
+             sk_GENERAL_NAME_push(point->distpoint->name.fullname, name);
+        if (ok)
+            name = NULL;
+    }
+    ASN1_IA5STRING_free(text);
+    GENERAL_NAME_free(name);
+    return ok && X509_add1_ext_i2d(cert, NID_crl_distribution_points, points, 0, 0) == 1;
 }
 
 /* Critical when there is no subject beside it (RFC 5280, 4.2.1.6). */
@@ -65,11 +101,12 @@ static bool add_extensions(X509 *cert, const struct mint_spec *spec) {
     X509V3_CTX ctx;
     X509V3_set_ctx(&ctx, spec->issuer ? spec->issuer : cert, cert, NULL, NULL, 0);
     return add_extension(cert, &ctx, NID_basic_constraints, constraints) &&
-           add_extension(cert, &ctx, NID_key_usage, key_usage(spec)) &&
+           add_key_usage(cert, &ctx, spec) &&
            add_extension(cert, &ctx, NID_subject_key_identifier, "hash") &&
            add_extension(cert, &ctx, NID_authority_key_identifier, "keyid:always") &&
            (!spec->usages || add_extension(cert, &ctx, NID_ext_key_usage, spec->usages)) &&
-           (!spec->names || add_names(cert, spec));
+           (!spec->names || add_names(cert, spec)) &&
+           (!spec->crl_url || add_crl_url(cert, spec->crl_url));
 }
 
 int mint_certificate(const struct mint_spec *spec, X509 **out, struct estc_error *err) {

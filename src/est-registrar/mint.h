@@ -21,6 +21,8 @@ struct mint_spec {
     int path_length;    /* of a CA; -1: no limit */
     const char *usages; /* extendedKeyUsage as a list of OIDs or names, "clientAuth"; NULL: none */
     const GENERAL_NAMES *names; /* subjectAltName; NULL: none */
+    const char *key_usage;      /* "digitalSignature,keyAgreement"; NULL: what its kind is for */
+    const char *crl_url;        /* where the CRL is; NULL: not said */
 };
 
 /* A serial number of 128 random bits, the key identifiers, SHA-256 (SHA-384 by a P-384 key). */

@@ -118,6 +118,7 @@ struct registrar *registrar_close(struct registrar *registrar) {
     estc_trust_free(registrar->own);
     estc_trust_free(registrar->all);
     estc_trust_free(registrar->expired);
+    crl_free(registrar->crl);
     ledger_closep(&registrar->ledger);
     keygen_close(registrar->keygen);
     audit_close(registrar->audit);
@@ -234,6 +235,8 @@ int registrar_open(const struct config *config, struct registrar **out, struct e
                               : ledger_sqlite_open(config->ledger, &registrar->ledger, err);
     if (!rc)
         rc = audit_open(config->audit_log, &registrar->audit, err);
+    if (!rc && registrar->ca && config->crl_file)
+        rc = crl_new(config, registrar->ca, registrar->ledger, &registrar->crl, err);
     if (rc)
         return rc;
     registrar->ops = make_ops(registrar);
@@ -244,6 +247,8 @@ int registrar_open(const struct config *config, struct registrar **out, struct e
 int registrar_start(struct registrar *registrar, sd_event *event, void (*decided)(void *arg),
                     void *arg, struct estc_error *err) {
     const struct config *config = registrar->config;
+    if (registrar->crl)
+        return crl_start(registrar->crl, event, err);
     if (!config_has_upstream(config))
         return 0;
     if (discover_labels(config, &registrar->labels))

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "audit.h"
+#include "crl.h"
 #include "issuer.h"
 #include "keygen.h"
 #include "registrar.h"
@@ -17,6 +18,7 @@ struct registrar {
     char **labels;                /* that there are, then */
     STACK_OF(X509) * ours;        /* who issues: whose certificates were issued by way of here */
     struct ledger *ledger;
+    struct crl *crl; /* NULL: none is written */
     struct audit *audit;
     struct keygen *keygen;          /* NULL: no keys are made here */
     struct estc_server_ops ops;     /* what there is accordingly */

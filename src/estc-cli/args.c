@@ -20,7 +20,7 @@ const struct option_info args_options[] = {
     {"all", NULL, OPTION_FLAG, offsetof(struct cli, all), FOR_REGISTRAR,
      "with pending: what is decided, too"},
     {"reason", "TEXT", OPTION_TEXT, offsetof(struct cli, reason), FOR_REGISTRAR,
-     "with reject: what the device is told"},
+     "with reject: what the device is told; with revoke: keyCompromise or another of RFC 5280"},
     {"force", NULL, OPTION_FLAG, offsetof(struct cli, force), FOR_FORCE,
      "do it although it is not due"},
     {"no-wait", NULL, OPTION_FLAG, offsetof(struct cli, no_wait), FOR_ATTEMPT,
@@ -104,7 +104,8 @@ const struct command args_commands[] = {
      "make estcd read its configuration again, and wait until it is in force"},
     {"events", "", 0, 0, 0, false, command_events, "print what happens, as it happens"},
     {"registrar", "WHAT [ID]", 1, 2, FOR_REGISTRAR | FOR_LIST, true, command_registrar,
-     "what waits for approval at est-registrar: pending, show, approve, reject"},
+     "what waits for approval at est-registrar, and certificates: pending, show, approve, reject, "
+     "revoke"},
     {"version", "", 0, 0, 0, false, command_version,
      "print the versions of estc and of the daemon"},
     {NULL},

@@ -150,6 +150,23 @@ static int refused_request(const struct cli *cli, json_t *params, const char *id
     return EXIT_FAILED;
 }
 
+static int refused_serial(const struct cli *cli, json_t *params, const char *id) {
+    (void)cli;
+    (void)params;
+    say_error("no certificate with the serial number %s was issued there: 'openssl x509 -serial' "
+              "prints that of a file",
+              id ? id : "");
+    return EXIT_FAILED;
+}
+
+static int refused_reason(const struct cli *cli, json_t *params, const char *id) {
+    (void)id;
+    const char *text = json_string_value(json_object_get(params, "text"));
+    say_error("'%s' is no reason to revoke: there are %s", cli->reason ? cli->reason : "",
+              text ? text : "none");
+    return EXIT_BAD_USAGE;
+}
+
 static int refused_with_text(const struct cli *cli, json_t *params, const char *id) {
     (void)cli;
     (void)id;
@@ -198,6 +215,9 @@ int daemon_refused(const struct cli *cli, const struct ctl_reply *reply, const c
         {REGISTRAR_INTERFACE ".NotAllowed", refused_right},
         {REGISTRAR_INTERFACE ".NoSuchRequest", refused_request},
         {REGISTRAR_INTERFACE ".AlreadyDecided", refused_with_text},
+        {REGISTRAR_INTERFACE ".NoSuchCertificate", refused_serial},
+        {REGISTRAR_INTERFACE ".AlreadyRevoked", refused_with_text},
+        {REGISTRAR_INTERFACE ".NoSuchReason", refused_reason},
         {REGISTRAR_INTERFACE ".LedgerFailed", refused_with_text},
         {"org.varlink.service.InterfaceNotFound", refused_method},
         {"org.varlink.service.MethodNotFound", refused_method},

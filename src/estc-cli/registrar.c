@@ -166,17 +166,46 @@ static int registrar_reject(const struct cli *cli, json_int_t id) {
                json_pack("{s:I, s:s*}", "id", id, "reason", cli->reason), "rejected");
 }
 
+/* --- certificates --- */
+
+static int registrar_revoke(const struct cli *cli, json_int_t id) {
+    (void)id;
+    _cleanup(ctl_reply_clear) struct ctl_reply reply = {0};
+    int code = daemon_call(cli, REGISTRAR_METHOD("Revoke"),
+                           json_pack("{s:s, s:s*}", "serial", cli->ids[1], "reason", cli->reason),
+                           cli->ids[1], &reply);
+    if (code != EXIT_DONE)
+        return code;
+    json_t *cert = daemon_member(&reply, "certificate", JSON_OBJECT);
+    if (!cert)
+        return EXIT_FAILED;
+    if (cli->json) {
+        print_json(reply.params);
+        return EXIT_DONE;
+    }
+    _cleanup(freep) char *subject = view_text(cert, "subject");
+    say_note("Certificate %s (%s) is revoked; %s.", cli->ids[1], subject ? subject : "-",
+             json_is_true(json_object_get(reply.params, "listed"))
+                 ? "the CRL says so"
+                 : "no CRL was written: see est-registrar's log and ca.crl");
+    return EXIT_DONE;
+}
+
 /* --- which --- */
+
+enum takes { NOTHING, REQUEST_ID, SERIAL };
 
 static const struct {
     const char *name;
-    bool takes_id, changes;
+    enum takes takes;
+    bool changes;
     int (*run)(const struct cli *cli, json_int_t id);
 } parts[] = {
-    {"pending", false, false, registrar_pending},
-    {"show", true, false, registrar_show},
-    {"approve", true, true, registrar_approve},
-    {"reject", true, true, registrar_reject},
+    {"pending", NOTHING, false, registrar_pending},
+    {"show", REQUEST_ID, false, registrar_show},
+    {"approve", REQUEST_ID, true, registrar_approve},
+    {"reject", REQUEST_ID, true, registrar_reject},
+    {"revoke", SERIAL, true, registrar_revoke},
 };
 
 static int bad_usage(const char *text) {
@@ -195,15 +224,19 @@ int command_registrar(const struct cli *cli) {
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         if (strcmp(parts[i].name, cli->ids[0]) != 0)
             continue;
-        if (cli->n_ids != (parts[i].takes_id ? 2 : 1))
-            return bad_usage(parts[i].takes_id ? "the ID of one request is needed"
-                                               : "'pending' takes no argument");
+        static const char *const needs[] = {
+            [NOTHING] = "'pending' takes no argument",
+            [REQUEST_ID] = "the ID of one request is needed",
+            [SERIAL] = "the serial number of one certificate is needed",
+        };
+        if (cli->n_ids != (parts[i].takes == NOTHING ? 1 : 2))
+            return bad_usage(needs[parts[i].takes]);
         char *end = NULL;
-        long long id = parts[i].takes_id ? strtoll(cli->ids[1], &end, 10) : 1;
+        long long id = parts[i].takes == REQUEST_ID ? strtoll(cli->ids[1], &end, 10) : 1;
         if (id < 1 || (end && *end))
             return bad_usage("the ID of a request is a number, which 'estc registrar pending' "
                              "shows");
         return parts[i].run(cli, id);
     }
-    return bad_usage("there are registrar pending, show, approve and reject");
+    return bad_usage("there are registrar pending, show, approve, reject and revoke");
 }
