@@ -28,25 +28,13 @@
 #include "common/pem.h"
 #include "config.h"
 #include "mint.h"
+#include "sitefiles.h"
 #include "template.h"
 
 #define YEAR INT64_C(31536000)
 #define HOUR INT64_C(3600)
-#define KEY_MODE 0600
-#define CERT_MODE 0644
+#define CONFIG_MODE 0644
 #define COMMON_NAME_MAX 64 /* RFC 5280, ub-common-name */
-
-/* A certificate with its key. */
-struct pair {
-    X509 *cert;
-    EVP_PKEY *key;
-};
-
-static void pair_clear(struct pair *pair) {
-    X509_free(pair->cert);
-    EVP_PKEY_free(pair->key);
-    *pair = (struct pair){0};
-}
 
 static int out_of_memory(struct estc_error *err) {
     return estc_error_set(err, -ENOMEM, "out of memory");
@@ -75,20 +63,13 @@ static int make_pair(const char *subject, const struct pair *issuer, struct mint
     return 0;
 }
 
-static int write_key(int dirfd, const char *path, const EVP_PKEY *key, struct estc_error *err) {
-    _cleanup(estc_buf_clear) struct estc_buf pem = {0};
-    int rc = estc_key_to_pem(key, &pem, err);
-    return rc ? rc : fs_write_new(dirfd, path, pem.data, pem.len, KEY_MODE, err);
-}
-
 /* One or two certificates, the second may be NULL. */
-static int write_certs(int dirfd, const char *path, const X509 *first, const X509 *second,
+static int write_certs(int dirfd, const char *path, X509 *first, X509 *second,
                        struct estc_error *err) {
-    _cleanup(estc_buf_clear) struct estc_buf pem = {0};
-    int rc = estc_cert_to_pem(first, &pem, err);
-    if (!rc && second)
-        rc = estc_cert_to_pem(second, &pem, err);
-    return rc ? rc : fs_write_new(dirfd, path, pem.data, pem.len, CERT_MODE, err);
+    _cleanup(sk_x509_shallow_freep) STACK_OF(X509) *certs = sk_X509_new_null();
+    if (!certs || !sk_X509_push(certs, first) || (second && !sk_X509_push(certs, second)))
+        return out_of_memory(err);
+    return sitefiles_write_certs(dirfd, path, certs, err);
 }
 
 /* --- the parts --- */
@@ -103,14 +84,14 @@ static int make_cas(int dirfd, struct pair *issuing, struct estc_error *err) {
     if (!rc)
         rc = make_pair("CN=Site Issuing CA", &root, as_issuing, issuing, err);
     if (!rc)
-        rc = write_key(dirfd, "offline/root.key", root.key, err);
+        rc = sitefiles_write_key(dirfd, "offline/root.key", root.key, err);
     if (!rc)
         rc = write_certs(dirfd, "ca/root.pem", root.cert, NULL, err);
     if (!rc)
         rc = write_certs(dirfd, "trust.pem", root.cert, NULL, err);
     if (!rc)
         rc = write_certs(dirfd, "ca/issuing.pem", issuing->cert, NULL, err);
-    return rc ? rc : write_key(dirfd, "ca/issuing.key", issuing->key, err);
+    return rc ? rc : sitefiles_write_key(dirfd, "ca/issuing.key", issuing->key, err);
 }
 
 /* Adds what is a name or an address. */
@@ -167,7 +148,7 @@ static int make_server(int dirfd, const struct pair *issuing, const char *const 
     rc = make_pair(subject, issuing, spec, &server, err);
     if (!rc)
         rc = write_certs(dirfd, "server/cert.pem", server.cert, issuing->cert, err);
-    return rc ? rc : write_key(dirfd, "server/key.pem", server.key, err);
+    return rc ? rc : sitefiles_write_key(dirfd, "server/key.pem", server.key, err);
 }
 
 static int make_factory(int dirfd, struct pair *factory, struct estc_error *err) {
@@ -175,7 +156,7 @@ static int make_factory(int dirfd, struct pair *factory, struct estc_error *err)
     int rc = make_pair("CN=Factory CA", NULL, spec, factory, err);
     if (!rc)
         rc = write_certs(dirfd, "factory/ca.pem", factory->cert, NULL, err);
-    return rc ? rc : write_key(dirfd, "factory/ca.key", factory->key, err);
+    return rc ? rc : sitefiles_write_key(dirfd, "factory/ca.key", factory->key, err);
 }
 
 /* A device's name becomes a folder, a common name and part of patterns. */
@@ -194,7 +175,7 @@ static int check_device_name(const char *name, struct estc_error *err) {
 static int write_device(int folder, const struct pair *device, struct estc_error *err) {
     int rc = write_certs(folder, "cert.pem", device->cert, NULL, err);
     if (!rc)
-        rc = write_key(folder, "key.pem", device->key, err);
+        rc = sitefiles_write_key(folder, "key.pem", device->key, err);
     return rc ? rc : fs_sync_dir(folder, ".", err);
 }
 
@@ -224,7 +205,7 @@ static int make_device(int dirfd, const struct pair *factory, const char *name,
 
 static int write_config(int dirfd, const char *lifetime, struct estc_error *err) {
     _cleanup(freep) char *text = text_format(init_config_template, lifetime);
-    return text ? fs_write_new(dirfd, "est-registrar.conf", text, strlen(text), CERT_MODE, err)
+    return text ? fs_write_new(dirfd, "est-registrar.conf", text, strlen(text), CONFIG_MODE, err)
                 : out_of_memory(err);
 }
 

@@ -13,6 +13,7 @@
 #include "common/service.h"
 #include "config.h"
 #include "init.h"
+#include "rollover.h"
 #include "serve.h"
 
 static const struct service about = {
@@ -21,6 +22,7 @@ static const struct service about = {
         "Usage: est-registrar [-c FILE] [-n]\n"
         "       est-registrar init DIR [--name HOST]... [--device NAME]... [--lifetime DURATION]\n"
         "       est-registrar device DIR NAME\n"
+        "       est-registrar ca renew|rollover DIR [--root-key FILE]\n"
         "An EST-coaps server (RFC 9148) with a CA, or in front of one.\n",
     .more = "init makes a CA, a server certificate, a birth certificate for each device and a\n"
             "configuration in a new folder:\n"
@@ -28,6 +30,8 @@ static const struct service about = {
             "      --device=NAME       a first device (default gateway-1)\n"
             "      --lifetime=DURATION of issued certificates (default 90d)\n"
             "device makes one more birth certificate in such a folder.\n"
+            "ca renew makes another certificate for its issuing CA, ca rollover another root:\n"
+            "      --root-key=FILE     the root's key (default: where init has put it)\n"
             "\n"
             "See est-registrar(8), est-registrar.conf(5).\n",
     .config_file = CONFIG_DEFAULT_FILE,
@@ -139,12 +143,69 @@ static int command_device(int argc, char **argv) {
     return EXIT_DONE;
 }
 
+/* --- its CAs later --- */
+
+static void print_file(const char *name, const char *what) {
+    if (name)
+        printf("  %-22s %s\n", name, what);
+}
+
+static void print_rollover(const char *dir, const struct rollover *new) {
+    printf("Made in %s:\n", dir);
+    print_file(new->root_key, "the new root's key: move it to a safe place");
+    print_file(new->trust, "the new root, for devices that have not enrolled yet");
+    print_file(new->chain, "old and new root, each certified by the other, for all others");
+    print_file(new->issuing, "another certificate for the issuing CA's key");
+    print_file(new->server, "the server's certificate, with what leads to it");
+    printf("\n"
+           "In est-registrar.conf set, and restart est-registrar:\n"
+           "  server = { certificate = \"%s\"; ...\n"
+           "  ca = { certificate = \"%s\"; %s%s%s...\n"
+           "\n",
+           new->server, new->issuing, new->chain ? "chain = \"" : "", new->chain ? new->chain : "",
+           new->chain ? "\"; " : "");
+    printf(new->chain
+               ? "Devices learn the new root when they renew, until %s, when the old one\n"
+                 "ends; nothing is to be done there.\n"
+               : "The one before counts until %s. The key is the same: nothing is to be done\n"
+                 "on devices.\n",
+           new->until);
+}
+
+static int command_ca(int argc, char **argv) {
+    static const struct option options[] = {
+        {"root-key", required_argument, NULL, 'K'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    struct rollover_options given = {0};
+    for (int c; (c = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+        if (c == 'h')
+            service_help(&about);
+        if (c != 'K')
+            return c == 'h' ? EXIT_DONE : EXIT_BAD_USAGE;
+        given.root_key = optarg;
+    }
+    const bool two = argc - optind == 2;
+    const bool renew = two && strcmp(argv[optind], "renew") == 0;
+    if (!two || (!renew && strcmp(argv[optind], "rollover") != 0))
+        return service_bad_usage(&about, "ca takes 'renew' or 'rollover', and a folder");
+    given.dir = argv[optind + 1];
+    _cleanup(rollover_clear) struct rollover new = {0};
+    struct estc_error err = {0};
+    int rc = renew ? rollover_renew(&given, &new, &err) : rollover_root(&given, &new, &err);
+    if (rc)
+        return fail(&err);
+    print_rollover(given.dir, &new);
+    return EXIT_DONE;
+}
+
 /* --- the whole --- */
 
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
-} commands[] = {{"init", command_init}, {"device", command_device}};
+} commands[] = {{"init", command_init}, {"device", command_device}, {"ca", command_ca}};
 
 int main(int argc, char **argv) {
     struct service_options options;
