@@ -19,6 +19,7 @@
 #include "upstream_cache.h"
 
 #define JOBS_MAX 256
+#define JOBS_EACH 8  /* of one device, so that no one has them all */
 #define KEEP 30      /* seconds that an outcome waits for its client */
 #define RETRY_BUSY 5 /* seconds */
 #define HOLD_MAX 60  /* as for approvals: nobody waits longer without a sign of life */
@@ -161,11 +162,18 @@ static int send_job(const struct request *r, struct job *job, struct estc_error 
     return rc;
 }
 
+static bool is_busy(const struct forward *forward, const struct request *r) {
+    size_t of_it = 0;
+    for (const struct job *job = forward->first; job; job = job->next)
+        of_it += strcmp(job->entry.authenticator, r->peer_facts.sha256) == 0;
+    return forward->n >= JOBS_MAX || of_it >= JOBS_EACH;
+}
+
 static int issue(struct request *r, X509 **issued, int64_t *retry_after, struct estc_error *err) {
     struct forward *forward = r->registrar->forward;
     _cleanup(job_freep) struct job *job = NULL;
     (void)issued; /* always later */
-    if (forward->n >= JOBS_MAX) {
+    if (is_busy(forward, r)) {
         *retry_after = RETRY_BUSY;
         return estc_error_set(err, ESTC_E_TIMEOUT, "too many requests are under way");
     }
