@@ -3,6 +3,7 @@
 """est-registrar in front of an EST server that speaks HTTPS, as long as all goes well."""
 import base64
 import email.utils
+import threading
 import time
 
 from cryptography import x509
@@ -238,7 +239,6 @@ class Waiting(upstream.UpstreamCase):
         self.assertEqual(self.enroll(request=request)[0], 204)
 
     def test_g16_others_are_answered_while_one_waits(self):
-        import threading
         go = threading.Event()
         def slowly(asked):
             go.wait(10)
@@ -266,7 +266,6 @@ class Waiting(upstream.UpstreamCase):
         self.assertEqual(len(self.server.ops("simpleenroll")), 1)
 
     def test_what_is_issued_for_a_client_that_has_gone_is_kept(self):
-        import threading
         go = threading.Event()
         def slowly(asked):
             go.wait(10)
@@ -285,6 +284,52 @@ class Waiting(upstream.UpstreamCase):
         code, cert, _ = self.enroll(request=request)
         self.assertEqual((code, cert.serial_number), (204, self.server.issued[0].serial_number))
         self.assertEqual(len(self.server.issued), 1)
+
+
+class Approval(upstream.UpstreamCase):
+    rule = 'approval = "manual"; '
+
+    def test_d04_nothing_goes_upstream_before_somebody_has_approved(self):
+        self.start()
+        request = pki.request(pki.new_key(), "gateway-1")
+        self.assertEqual(self.enroll(request=request)[0], 503)
+        self.assertEqual(self.server.ops("simpleenroll"), [])
+        self.assertEqual(self.registrar_command("approve", "1").status, harness.DONE)
+        self.assertEqual(self.enroll(request=request)[0], 204)
+        self.assertEqual(self.sql("SELECT state, certificate <> '' FROM requests"),
+                         [("approved", 1)])
+
+
+class Repeated(upstream.UpstreamCase):
+    def test_k17_another_key_takes_the_place_of_the_first(self):
+        self.s.set_registrar("server_keys", True)
+        self.start()
+        request = pki.request(pki.new_key(), "gateway-1")
+        bodies = [self.ask(coap.POST, "/skg", request)[1] for _ in range(2)]
+        keys = {coap.multipart(body)[coap.PKCS8] for body in bodies}
+        self.assertEqual((len(keys), len(self.server.issued)), (2, 2))
+        self.assertEqual(self.sql("SELECT revoked_at > 0 FROM certificates ORDER BY issued_at, "
+                                  "rowid"), [(1,), (0,)])
+
+    def test_z01_one_device_does_not_take_all_places(self):
+        go = threading.Event()
+        self.addCleanup(go.set)
+        def slowly(asked):
+            if "gateway-2" not in str(asked.csr.subject):
+                go.wait(20)
+            return https_est.HONEST["simpleenroll"](asked)
+        self.server.on["simpleenroll"] = slowly
+        self.start(timeout="20s")
+        for i in range(8):
+            client = self.client()
+            client.dtls.send(client.message(
+                coap.POST, f"{upstream.EST}/sen",
+                [(coap.CONTENT_FORMAT, coap.uint(coap.PKCS10))],
+                pki.request(pki.new_key(), f"gateway-1-{i}")).encode())
+            self.assertEqual(coap.Message.decode(client.dtls.receive(5)).code, 0)
+        code, text, _ = self.enroll(name="gateway-1-more")
+        self.assertEqual((code, "under way" in text), (503, True), text)
+        self.assertEqual(self.enroll(name="gateway-2", device="gateway-2")[0], 204)
 
 
 class Foreign(upstream.UpstreamCase):
