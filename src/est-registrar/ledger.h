@@ -137,6 +137,9 @@ int ledger_sqlite_open(const char *path, struct ledger **out, struct estc_error 
 /* Whether that would succeed, without making anything and beside a registrar that runs. */
 int ledger_sqlite_check(const char *path, struct estc_error *err);
 
+/* A copy in a new file, beside a registrar that runs. */
+int ledger_sqlite_backup(const char *path, const char *to, struct estc_error *err);
+
 /*
  * The same in a PostgreSQL database, given by a connection string of libpq, which several
  * registrars may share. A connection that is lost later is made again.

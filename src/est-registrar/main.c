@@ -13,6 +13,7 @@
 #include "common/service.h"
 #include "config.h"
 #include "init.h"
+#include "ledger.h"
 #include "rollover.h"
 #include "serve.h"
 
@@ -22,6 +23,7 @@ static const struct service about = {
         "Usage: est-registrar [-c FILE] [-n]\n"
         "       est-registrar init DIR [--name HOST]... [--device NAME]... [--lifetime DURATION]\n"
         "       est-registrar device DIR NAME\n"
+        "       est-registrar backup [-c FILE] TO\n"
         "       est-registrar ca renew|rollover DIR [--root-key FILE]\n"
         "An EST-coaps server (RFC 9148) with a CA, or in front of one.\n",
     .more = "init makes a CA, a server certificate, a birth certificate for each device and a\n"
@@ -32,6 +34,7 @@ static const struct service about = {
             "device makes one more birth certificate in such a folder.\n"
             "ca renew makes another certificate for its issuing CA, ca rollover another root:\n"
             "      --root-key=FILE     the root's key (default: where init has put it)\n"
+            "backup copies the ledger into a new file, whether est-registrar runs or not.\n"
             "\n"
             "See est-registrar(8), est-registrar.conf(5).\n",
     .config_file = CONFIG_DEFAULT_FILE,
@@ -200,12 +203,57 @@ static int command_ca(int argc, char **argv) {
     return EXIT_DONE;
 }
 
+/* --- what it has issued --- */
+
+static int read_config(const char *file, struct config **out) {
+    struct conf_errors errors = {0};
+    int rc = config_load(file, out, &errors);
+    return service_config_read(&about, rc, &errors);
+}
+
+static int back_up(const char *file, const char *to) {
+    struct config *config = NULL;
+    struct estc_error err = {0};
+    int code = read_config(file, &config);
+    if (code != EXIT_DONE)
+        return code;
+    int rc = config->database
+                 ? estc_error_set(&err, -EINVAL, "the ledger is in a database: use pg_dump")
+                 : ledger_sqlite_backup(config->ledger, to, &err);
+    if (!rc)
+        printf("%s is a copy of %s\n", to, config->ledger);
+    config_free(config);
+    return rc ? fail(&err) : EXIT_DONE;
+}
+
+static int command_backup(int argc, char **argv) {
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    const char *file = about.config_file;
+    for (int c; (c = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
+        if (c == 'h')
+            service_help(&about);
+        if (c != 'c')
+            return c == 'h' ? EXIT_DONE : EXIT_BAD_USAGE;
+        file = optarg;
+    }
+    if (argc - optind != 1)
+        return service_bad_usage(&about, "backup takes the name of a new file");
+    return back_up(file, argv[optind]);
+}
+
 /* --- the whole --- */
 
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
-} commands[] = {{"init", command_init}, {"device", command_device}, {"ca", command_ca}};
+} commands[] = {{"init", command_init},
+                {"device", command_device},
+                {"ca", command_ca},
+                {"backup", command_backup}};
 
 int main(int argc, char **argv) {
     struct service_options options;
@@ -216,10 +264,8 @@ int main(int argc, char **argv) {
             return commands[i].run(argc - 1, argv + 1);
     if (!service_options(&about, argc, argv, &options, &code))
         return code;
-    struct conf_errors errors = {0};
     struct config *config = NULL;
-    int rc = config_load(options.config_file, &config, &errors);
-    code = service_config_read(&about, rc, &errors);
+    code = read_config(options.config_file, &config);
     if (code != EXIT_DONE)
         return code;
     journal_open(about.name, (enum estc_log_level)config->log_level);

@@ -228,6 +228,28 @@ class Life(RegistrarCase):
         self.assertEqual(self.post("long/sen", pki.request(pki.new_key(), "gateway-1")),
                          (404, "there is no label 'long' here"))
 
+    def test_a_backup_is_made_beside_it_and_put_back(self):
+        self.s.start_registrar()
+        key = pki.new_key()
+        first = self.enroll(pki.request(key, "gateway-1"))
+        copy = self.s.dir / "copy.sqlite"
+
+        def backup(status):
+            done = harness.run(REGISTRAR, "backup", "-c", self.conf, copy)
+            self.assertEqual(done.status, status, done)
+            return done
+        self.assertIn("copy.sqlite is a copy of ", backup(harness.DONE).out)
+        self.assertEqual(copy.stat().st_mode & 0o777, 0o600)
+        self.assertIn("copy.sqlite", backup(harness.FAILED).err)  # never over something
+        self.enroll(pki.request(pki.new_key(), "gateway-1-later"))
+        self.s.registrar.stop()
+        for path in self.s.site.glob("ledger.sqlite*"):
+            path.unlink()
+        copy.rename(self.s.site / "ledger.sqlite")
+        self.s.start_registrar()
+        self.assertEqual(self.enroll(pki.request(key, "gateway-1")), first)
+        self.assertEqual(self.sql("SELECT count(*) FROM certificates"), [(1,)])
+
     def test_without_a_ledger_devices_come_again(self):
         self.s.start_registrar()
         self.sql("ALTER TABLE certificates RENAME TO elsewhere")
