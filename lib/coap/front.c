@@ -23,17 +23,20 @@
 
 #define FRONT_DATAGRAM_MAX 2048
 #define FRONT_SECRET_LEN 32
+#define FRONT_QUEUE 1048576 /* bytes that wait to be read */
 #define FRONT_SECRET_MS 60000
 
 struct front {
     coap_context_t *coap;
     SSL_CTX *ctx;
     int socket;
+    front_admit_fn *admit;
     front_replace_fn *replace;
     void *arg;
     unsigned char secrets[2][FRONT_SECRET_LEN]; /* the present one first */
     int64_t changed;                            /* clock_boot_ms() */
     unsigned char passed[HELLO_COOKIE_LEN];     /* of the ClientHello that libcoap reads next */
+    uint64_t asked;
 };
 
 /* Process-wide by OpenSSL's design: from an SSL_CTX to its front. */
@@ -112,31 +115,36 @@ static enum front_turn front_take(const struct front *f) {
     return FRONT_TAKEN;
 }
 
-static void front_ask(const struct front *f, const struct route *route, const struct hello *hello) {
+static void front_ask(struct front *f, const struct route *route, const struct hello *hello) {
     unsigned char cookie[HELLO_COOKIE_LEN], answer[HELLO_VERIFY_LEN];
     if (!front_cookie(f, 0, route, hello, cookie))
         return;
     hello_verify(hello, cookie, answer);
+    f->asked++;
     route_send(f->socket, route, answer, sizeof(answer)); /* or the client asks again */
 }
 
-/* The connection of a client that is there and begins one. False when this is how the connection
- * itself began: a copy that came late. */
+static coap_session_t *front_session(const struct front *f, const struct route *route) {
+    coap_address_t remote;
+    route_remote(route, &remote);
+    return coap_session_get_by_peer(f->coap, &remote, (int)route->interface);
+}
+
+/* For a client that is there and begins a connection. False when there may be no more of them, or
+ * when this is how its connection itself began: a copy that came late. */
 static bool front_make_room(const struct front *f, const struct route *route,
                             const struct hello *hello) {
-    coap_address_t remote;
-    coap_address_init(&remote);
-    memcpy(&remote.addr, &route->to, route->to_len);
-    remote.size = route->to_len;
-    coap_session_t *session = coap_session_get_by_peer(f->coap, &remote, (int)route->interface);
+    coap_session_t *session = front_session(f, route);
     const SSL *ssl = session ? coap_session_get_tls(session, NULL) : NULL;
     unsigned char random[HELLO_RANDOM_LEN];
-    if (!ssl || SSL_get_client_random(ssl, random, sizeof(random)) != sizeof(random))
-        return true;
-    if (memcmp(random, hello->random, sizeof(random)) != 0)
-        f->replace(f->arg, session);
-    else if (SSL_is_init_finished(ssl))
+    bool begun = ssl && SSL_get_client_random(ssl, random, sizeof(random)) == sizeof(random);
+    if (begun && memcmp(random, hello->random, sizeof(random)) == 0)
+        return !SSL_is_init_finished(ssl);
+    if (!f->admit(f->arg, route))
         return false;
+    session = begun ? front_session(f, route) : NULL; /* it may have ended by that */
+    if (session)
+        f->replace(f->arg, session);
     return true;
 }
 
@@ -174,16 +182,22 @@ enum front_turn front_look(struct front *f) {
     return FRONT_PASS;
 }
 
+uint64_t front_asked(const struct front *f) {
+    return f->asked;
+}
+
 /* --- life --- */
 
 int front_new(coap_context_t *coap, SSL_CTX *ctx, const coap_address_t *local,
-              front_replace_fn *replace, void *arg, struct front **out, struct estc_error *err) {
+              front_admit_fn *admit, front_replace_fn *replace, void *arg, struct front **out,
+              struct estc_error *err) {
     pthread_once(&front_slot_once, front_slot_make);
     _cleanup(front_freep) struct front *f = calloc(1, sizeof(*f));
     if (!f || front_slot < 0 || !SSL_CTX_set_ex_data(ctx, front_slot, f))
         return estc_error_set(err, -ENOMEM, "out of memory");
     f->coap = coap;
     f->ctx = ctx;
+    f->admit = admit;
     f->replace = replace;
     f->arg = arg;
     f->socket = socket_find(local, NULL);
@@ -192,6 +206,8 @@ int front_new(coap_context_t *coap, SSL_CTX *ctx, const coap_address_t *local,
     /* libcoap has set it, and with it whoever else does takes the port over without a word. */
     if (setsockopt(f->socket, SOL_SOCKET, SO_REUSEADDR, &(int){0}, sizeof(int)) < 0)
         return estc_error_set(err, -errno, "cannot keep the port for ourselves: %m");
+    /* As far as the system lets us: many may come at once. */
+    (void)setsockopt(f->socket, SOL_SOCKET, SO_RCVBUF, &(int){FRONT_QUEUE}, sizeof(int));
     if (!front_change_secret(f) || !front_change_secret(f))
         return estc_error_set(err, -EIO, "no random numbers: check the system's generator");
     SSL_CTX_set_cookie_generate_cb(ctx, front_on_generate);

@@ -34,6 +34,7 @@
 
 #define LISTENER_MAX_BODY_DEFAULT 16384
 #define LISTENER_SESSIONS_DEFAULT 1024
+#define LISTENER_HANDSHAKES_DEFAULT 256
 #define LISTENER_IDLE_DEFAULT 60
 #define LISTENER_WAITING_DEFAULT 256
 /* Datagrams that are looked at in one go, so that those of strangers do not wait for a turn of the
@@ -42,9 +43,7 @@
 /* Header, token and options of a response, at their longest. */
 #define LISTENER_OPTIONS_MAX 44
 #define LISTENER_MTU_DEFAULT 1280
-/* Bytes of unfinished bodies of all clients together, and how many whole ones must fit. */
-#define LISTENER_BODIES 4194304
-#define LISTENER_BODIES_LEAST 16
+#define LISTENER_BODIES_DEFAULT 4194304
 #define LISTENER_MTU_MIN 256
 #define LISTENER_COAP_HEADER 4
 
@@ -71,6 +70,7 @@ static void listener_add_peer(struct estc_listener *l, coap_session_t *session) 
         return;
     }
     peer->session = session;
+    peer->heard = clock_boot_ms();
     /* It was let in all the same, and by whom it was issued does not change. */
     peer->came_late = X509_cmp_current_time(X509_get0_notAfter(cert)) <= 0;
     peer->binding.len = dtls_binding(ssl, peer->binding.data);
@@ -78,6 +78,8 @@ static void listener_add_peer(struct estc_listener *l, coap_session_t *session) 
     if (l->peers)
         l->peers->prev = peer;
     l->peers = peer;
+    l->n_peers++;
+    l->counts.connected++;
     coap_session_set_app_data(session, peer);
     _cleanup(freep) char *subject = estc_name_text(X509_get_subject_name(cert));
     log_info("client %s: connected as '%s'", peer->address, subject ? subject : "?");
@@ -93,6 +95,7 @@ static void listener_drop_peer(struct estc_listener *l, struct peer *peer) {
         l->peers = peer->next;
     if (peer->next)
         peer->next->prev = peer->prev;
+    l->n_peers--;
     peer_free(peer);
 }
 
@@ -102,7 +105,9 @@ static void listener_log_refusal(struct estc_listener *l, coap_session_t *sessio
     struct verdict *v = dtls_verdict(l->dtls);
     unsigned long missed;
     verdict_take_queue(v);
-    if ((session || v->alert_sent >= 0) && ration_allows(&l->refusals, &missed)) {
+    bool refused = session || v->alert_sent >= 0;
+    l->counts.failed += refused;
+    if (refused && ration_allows(&l->refusals, &missed)) {
         struct verdict_view view = {.now = clock_real()};
         struct estc_error err = {0};
         char address[RESOLVE_TEXT_MAX];
@@ -150,7 +155,8 @@ static void listener_answer(struct estc_listener *l, struct peer *peer, const co
     _cleanup(freep) char *path = message_path(request);
     _cleanup(freep) char *query = message_query(request);
     m.query = query;
-    peer_answer(peer, &m, path, room, later_ticket(l, peer), l->answer, l->arg, reply);
+    peer_answer(peer, &m, path, room, later_ticket(l, peer), limits_answer, l, reply);
+    limits_note(l, reply);
     ERR_clear_error(); /* the program's, before libcoap sends the reply */
     later_begin(l, peer, request);
 }
@@ -175,6 +181,7 @@ static void listener_on_request(coap_resource_t *resource, coap_session_t *sessi
     }
     int64_t now = clock_boot_ms();
     uint16_t mid = (uint16_t)coap_pdu_get_mid(request);
+    peer->heard = now;
     const struct reply *remembered = NULL;
     switch (replay_find(&peer->replay, mid, now, &remembered)) {
     case REPLAY_NEW: {
@@ -194,10 +201,8 @@ static void listener_on_request(coap_resource_t *resource, coap_session_t *sessi
 
 /* Setting up */
 
-/* Its client has begun another one in its place. libcoap frees what has come to its end when it
- * looks after what is due. */
-static void listener_replace(void *arg, coap_session_t *session) {
-    struct estc_listener *l = arg;
+/* libcoap frees what has come to its end when it looks after what is due. */
+void listener_end(struct estc_listener *l, coap_session_t *session) {
     struct peer *peer = coap_session_get_app_data(session);
     coap_session_set_app_data(session, NULL);
     listener_drop_peer(l, peer);
@@ -205,10 +210,30 @@ static void listener_replace(void *arg, coap_session_t *session) {
     dtls_prepare(l->dtls);
 }
 
-static void listener_set_limits(coap_context_t *coap, const struct estc_listener_options *o) {
-    unsigned sessions = o->max_sessions ? o->max_sessions : LISTENER_SESSIONS_DEFAULT;
-    coap_context_set_max_idle_sessions(coap, sessions);
-    coap_context_set_max_handshake_sessions(coap, sessions);
+/* Its client has begun another one in its place. */
+static void listener_replace(void *arg, coap_session_t *session) {
+    listener_end(arg, session);
+}
+
+/* libcoap's own are beyond ours: of its sessions it would end any. */
+static void listener_set_limits(struct estc_listener *l, coap_context_t *coap,
+                                const struct estc_listener_options *o) {
+    struct estc_listener_counts *c = &l->counts;
+    c->sessions.max = o->max_sessions ? o->max_sessions : LISTENER_SESSIONS_DEFAULT;
+    c->handshakes.max = o->max_handshakes ? o->max_handshakes : LISTENER_HANDSHAKES_DEFAULT;
+    c->waiting.max = l->max_waiting = o->max_waiting ? o->max_waiting : LISTENER_WAITING_DEFAULT;
+    c->body.max = l->max_body = o->max_body ? o->max_body : LISTENER_MAX_BODY_DEFAULT;
+    c->bodies.max = o->max_bodies ? o->max_bodies : LISTENER_BODIES_DEFAULT;
+    if (c->bodies.max < c->body.max)
+        c->bodies.max = c->body.max;
+    l->bodies.max = c->bodies.max;
+    c->address_rate.max = o->address_rate;
+    c->certificate_rate.max = o->certificate_rate;
+    l->by_cert = quota_new(o->certificate_rate);
+    l->gate = gate_new(coap, (unsigned)c->handshakes.max, o->address_rate);
+    unsigned all = (unsigned)(c->sessions.max + c->handshakes.max) + 2;
+    coap_context_set_max_idle_sessions(coap, all);
+    coap_context_set_max_handshake_sessions(coap, all);
     coap_context_set_session_timeout(coap,
                                      o->idle_timeout ? o->idle_timeout : LISTENER_IDLE_DEFAULT);
     coap_context_set_block_mode(coap, 0);
@@ -236,15 +261,15 @@ static int listener_open(struct estc_listener *l, const struct estc_listener_opt
     coap_context_t *coap = dtls_coap(l->dtls);
     coap_set_app_data(coap, l);
     coap_register_event_handler(coap, listener_on_event);
-    listener_set_limits(coap, o);
-    if (endpoint_handle(coap, NULL, listener_on_request) < 0 ||
+    listener_set_limits(l, coap, o);
+    if (!l->gate || !l->by_cert || endpoint_handle(coap, NULL, listener_on_request) < 0 ||
         endpoint_handle(coap, ".well-known/core", listener_on_request) < 0)
         return estc_error_set(err, -ENOMEM, "out of memory");
     l->port = coap_address_get_port(&address);
     r = dtls_listen(l->dtls, &address, err);
     return r ? r
-             : front_new(coap, dtls_ssl_ctx(l->dtls), &address, listener_replace, l, &l->front,
-                         err);
+             : front_new(coap, dtls_ssl_ctx(l->dtls), &address, limits_admit, listener_replace, l,
+                         &l->front, err);
 }
 
 int estc_listener_new(const struct estc_listener_options *options, struct estc_listener **out,
@@ -254,11 +279,6 @@ int estc_listener_new(const struct estc_listener_options *options, struct estc_l
     struct estc_listener *l = calloc(1, sizeof(*l));
     if (!l)
         return estc_error_set(err, -ENOMEM, "out of memory");
-    l->max_body = options->max_body ? options->max_body : LISTENER_MAX_BODY_DEFAULT;
-    l->bodies.max = l->max_body > LISTENER_BODIES / LISTENER_BODIES_LEAST
-                        ? l->max_body * LISTENER_BODIES_LEAST
-                        : LISTENER_BODIES;
-    l->max_waiting = options->max_waiting ? options->max_waiting : LISTENER_WAITING_DEFAULT;
     l->answer = options->answer;
     l->arg = options->arg;
     int r = listener_open(l, options, err);
@@ -280,6 +300,8 @@ struct estc_listener *estc_listener_free(struct estc_listener *l) {
     resume_free(l->resume);
     while (l->peers)
         listener_drop_peer(l, l->peers);
+    gate_free(l->gate);
+    quota_free(l->by_cert);
     free(l);
     return NULL;
 }
@@ -299,6 +321,7 @@ void estc_listener_process(struct estc_listener *l) {
     if (looked < LISTENER_BATCH)
         dtls_process(l->dtls);
     listener_log_refusal(l, NULL);
+    limits_keep(l);
 }
 
 uint16_t estc_listener_port(const struct estc_listener *l) {

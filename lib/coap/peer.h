@@ -34,6 +34,7 @@ struct peer {
     X509 *cert;
     bool came_late; /* with a certificate that had expired and may have */
     char *address;
+    int64_t heard;               /* the last request, CLOCK_BOOTTIME, milliseconds */
     struct estc_binding binding; /* len 0: none */
     struct replay replay;
     /* Bodies on their way up, and one answer on its way down, that to the last request. */

@@ -19,6 +19,12 @@ static struct in6_addr mapped(struct in_addr v4) {
     return out;
 }
 
+void route_remote(const struct route *route, coap_address_t *out) {
+    coap_address_init(out);
+    memcpy(&out->addr, &route->to, route->to_len);
+    out->size = route->to_len;
+}
+
 bool route_is_multicast(const struct route *route) {
     const struct in6_addr *a = &route->from;
     return IN6_IS_ADDR_MULTICAST(a) ||

@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include <coap3/coap.h>
+
 /* Where a datagram goes, and which of our addresses it leaves from. All addresses have the form of
  * IPv6, IPv4 mapped into it, unless the kernel has no IPv6. */
 struct route {
@@ -25,6 +27,9 @@ int route_ask(int socket, sa_family_t family);
 ssize_t route_receive(int socket, unsigned char *data, size_t max, int flags, struct route *route);
 /* 0 or -errno. */
 int route_send(int socket, const struct route *route, const void *data, size_t len);
+
+/* The far end as libcoap has it. */
+void route_remote(const struct route *route, coap_address_t *out);
 
 /* Whether it came to a group. */
 bool route_is_multicast(const struct route *route);

@@ -117,6 +117,7 @@ enum block_verdict transfers_add(struct transfers *t, const struct message *m, c
     enum block_verdict v = BLOCK_BUSY;
     if (before + m->payload_len <= t->budget->max - t->budget->used)
         v = block_assembly_add(&transfer->up, &m->block1, m->payload, m->payload_len);
+    t->budget->refused += v == BLOCK_BUSY;
     t->budget->used += transfer->up.body.len;
     if (v == BLOCK_COMPLETE)
         *whole = transfer;

@@ -33,6 +33,7 @@ bool transfer_key_is_answer(const struct transfer_key *key, const struct message
 /* What the bodies of all clients may take together. */
 struct transfer_budget {
     size_t used, max; /* bytes */
+    unsigned refused; /* that there was no room for; whoever looks takes it back to 0 */
 };
 
 struct transfer {

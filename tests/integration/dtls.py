@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """DTLS 1.2 by pyOpenSSL: memory BIOs on one side, UDP sockets on the other."""
+import ctypes
 import dataclasses
 import select
 import socket
@@ -9,6 +10,7 @@ from OpenSSL import SSL
 from OpenSSL.crypto import FILETYPE_ASN1, dump_certificate
 
 MTU = 1400
+HANDLE_TIMEOUT = 74   # DTLS_CTRL_HANDLE_TIMEOUT of OpenSSL
 ALERT, HANDSHAKE, APPLICATION_DATA = 21, 22, 23
 SERVER_KEY_EXCHANGE, CLIENT_KEY_EXCHANGE = 12, 16
 CIPHERS = b"ECDHE+AESGCM:ECDHE-ECDSA-AES128-CCM8"
@@ -151,6 +153,12 @@ class Endpoint:
             self.flush()
         return messages
 
+    def send_again(self):
+        """What was to be answered by now; pyOpenSSL has no word for it."""
+        ssl = int(SSL._ffi.cast("uintptr_t", self.connection._ssl))
+        ctypes.CDLL("libssl.so.3").SSL_ctrl(ctypes.c_void_p(ssl), HANDLE_TIMEOUT, 0, None)
+        self.flush()
+
     def peer_certificate(self):
         """DER, None without one."""
         cert = self.connection.get_peer_certificate()
@@ -196,8 +204,8 @@ class Client:
             self.server_keys += [body[:4 + body[3]] for kind, body in self.handshake.take(datagram)
                                  if kind == SERVER_KEY_EXCHANGE]
             self.inbox += self.endpoint.receive(datagram)
-        elif not self.endpoint.open and self.endpoint.connection.DTLSv1_handle_timeout():
-            self.endpoint.flush()
+        elif not self.endpoint.open:
+            self.endpoint.send_again()
 
     def send(self, message):
         self.endpoint.write(message)

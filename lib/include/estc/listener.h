@@ -32,12 +32,18 @@ struct estc_listener_options {
     /* Those of them below which a client's own certificate may have expired (RFC 9148 section 3:
      * factory certificates); NULL: none. Must outlive us. */
     const struct estc_trust *expired_trust;
-    size_t max_body;       /* largest request body in bytes, 4.13 beyond it; 0: 16384 */
-    unsigned max_sessions; /* 0: 1024 */
-    unsigned idle_timeout; /* seconds until a silent session is dropped; 0: 60 */
-    unsigned max_waiting;  /* answers that may be due at once; 0: 256 */
-    unsigned mtu;          /* largest IP packet that gets to clients, 256..9000; 0: 1280 */
-    unsigned dtls_timeout; /* as in <estc/coaps.h> */
+    size_t max_body;   /* largest request body in bytes, 4.13 beyond it; 0: 16384 */
+    size_t max_bodies; /* bytes of unfinished bodies of all clients together; 0: 4 MB. Never less
+                          than one of max_body */
+    unsigned max_sessions;   /* authenticated ones; the longest silent makes room; 0: 1024 */
+    unsigned max_handshakes; /* under way at once; 0: 256 */
+    /* A minute; who has been quiet may have a minute's worth at once. 0: no bound */
+    unsigned address_rate;     /* handshakes from one IPv4 address or IPv6 network of 64 bits */
+    unsigned certificate_rate; /* requests with one certificate, 5.03 beyond it */
+    unsigned idle_timeout;     /* seconds until a silent session is dropped; 0: 60 */
+    unsigned max_waiting;      /* answers that may be due at once; 0: 256 */
+    unsigned mtu;              /* largest IP packet that gets to clients, 256..9000; 0: 1280 */
+    unsigned dtls_timeout;     /* as in <estc/coaps.h> */
     estc_answer_fn answer;
     /* May a client with this certificate resume its DTLS session? No, like an expired certificate,
      * makes it do a full handshake. NULL: yes. */
@@ -61,6 +67,26 @@ void estc_listener_process(struct estc_listener *l);
  * called by the answer function. One request of a connection at a time can wait.
  */
 int estc_listener_respond(struct estc_listener *l, uint64_t ticket, struct estc_response *response);
+
+/* How much of a limit is in use, and how often it was in the way since the start. */
+struct estc_listener_use {
+    uint64_t max, used, refused; /* max 0: no bound */
+};
+
+struct estc_listener_counts {
+    struct estc_listener_use sessions; /* refused: ended to make room */
+    struct estc_listener_use
+        handshakes;                   /* refused: not heard, or ended since they did not get on */
+    struct estc_listener_use bodies;  /* bytes; refused: blocks */
+    struct estc_listener_use body;    /* bytes of one; used is 0 */
+    struct estc_listener_use waiting; /* refused: requests that could not have waited */
+    struct estc_listener_use address_rate, certificate_rate; /* used is 0 */
+    uint64_t cookies;   /* first messages that were answered with one, by which nothing is kept */
+    uint64_t connected; /* handshakes that came to their end */
+    uint64_t failed;    /* and those that were refused */
+    uint64_t requests;  /* whole ones */
+};
+void estc_listener_count(const struct estc_listener *l, struct estc_listener_counts *out);
 
 /* The port in use. */
 uint16_t estc_listener_port(const struct estc_listener *l);
