@@ -130,7 +130,9 @@ struct config {
     int server_keys;                        /* enum conf_bool: /skg and /skc are there */
     char *seal_secrets, *seal_certificates; /* what keys are sealed with on their way, or NULL */
     int64_t repeat_window;                  /* seconds in which a request counts as repeated */
-    int64_t max_body, max_sessions, idle_timeout, mtu, dtls_timeout;
+    int64_t max_body, max_bodies, max_sessions, max_handshakes, max_waiting;
+    int64_t address_rate, certificate_rate; /* a minute; 0: no bound */
+    int64_t idle_timeout, mtu, dtls_timeout;
     int log_level;               /* enum estc_log_level */
     struct conf_list client_cas; /* struct config_client_ca */
     struct conf_list rules;      /* struct config_rule */
@@ -138,7 +140,8 @@ struct config {
 
 /* The table behind the reader; the manual is tested against it. */
 extern const struct conf_key registrar_config_keys[];
-extern const struct conf_key config_ca_keys[]; /* a part of it */
+extern const struct conf_key config_ca_keys[]; /* parts of it */
+extern const struct conf_key config_attributes_keys[];
 
 /* 0, or ESTC_E_CONFIG with every error collected, or -ENOMEM. */
 int config_load(const char *path, struct config **out, struct conf_errors *errors);

@@ -4,8 +4,6 @@
 
 #include <stddef.h>
 
-#include <estc/csrattrs.h>
-
 #include "common/journal.h"
 
 #define NAME_MAX_BYTES 64
@@ -60,41 +58,6 @@ static const char *const approval_names[] = {
     [CONFIG_APPROVAL_ALWAYS] = "always",
     NULL,
 };
-
-static const char *const form_names[] = {[ESTC_CSRATTRS_PLAIN] = "plain",
-                                         [ESTC_CSRATTRS_TEMPLATE] = "template",
-                                         [ESTC_CSRATTRS_BOTH] = "both",
-                                         NULL};
-static const char *const signature_names[] = {[CONFIG_SIGNATURE_ANY] = "any",
-                                              [CONFIG_SIGNATURE_SHA256] = "sha256",
-                                              [CONFIG_SIGNATURE_SHA384] = "sha384",
-                                              [CONFIG_SIGNATURE_SHA512] = "sha512",
-                                              NULL};
-
-#define AT(member) offsetof(struct config_rule, attributes.member)
-static const struct conf_key attributes_keys[] = {
-    {.name = "form",
-     .type = CONF_CHOICE,
-     .offset = AT(form),
-     .choices = form_names,
-     .fallback = "plain",
-     .help = "plain elements, a template, or both"},
-    {.name = "signature",
-     .type = CONF_CHOICE,
-     .offset = AT(signature),
-     .choices = signature_names,
-     .fallback = "any",
-     .help = "digest to sign requests with"},
-    PATTERNS("subject", subject, "parts of the subject, TYPE=VALUE or TYPE"),
-    PATTERNS("extensions", extensions, "extensions, NAME=VALUE or NAME"),
-    {.name = "demand",
-     .type = CONF_BOOL,
-     .offset = AT(demand),
-     .fallback = "false",
-     .help = "refuse requests that lack what is said here"},
-    {.name = NULL},
-};
-#undef AT
 
 #define AT(member) offsetof(struct config_rule, member)
 static const struct conf_key rule_keys[] = {
@@ -155,7 +118,7 @@ static const struct conf_key rule_keys[] = {
      .help = "a renewal may ask for other names (ChangeSubjectName)"},
     {.name = "attributes",
      .type = CONF_GROUP,
-     .group = attributes_keys,
+     .group = config_attributes_keys,
      .help = "what clients are told that requests should have"},
     {.name = "approval",
      .type = CONF_CHOICE,
@@ -322,6 +285,13 @@ const struct conf_key registrar_config_keys[] = {
      .max = 1048576,
      .fallback = "16K",
      .help = "largest request taken"},
+    {.name = "max_bodies",
+     .type = CONF_SIZE,
+     .offset = AT(max_bodies),
+     .min = 65536,
+     .max = 1073741824,
+     .fallback = "4M",
+     .help = "room for requests on their way, of all clients together"},
     {.name = "max_sessions",
      .type = CONF_INT,
      .offset = AT(max_sessions),
@@ -329,6 +299,32 @@ const struct conf_key registrar_config_keys[] = {
      .max = 65535,
      .fallback = "1024",
      .help = "DTLS sessions at once"},
+    {.name = "max_handshakes",
+     .type = CONF_INT,
+     .offset = AT(max_handshakes),
+     .min = 1,
+     .max = 65535,
+     .fallback = "256",
+     .help = "DTLS handshakes under way at once"},
+    {.name = "max_waiting",
+     .type = CONF_INT,
+     .offset = AT(max_waiting),
+     .min = 1,
+     .max = 65535,
+     .fallback = "256",
+     .help = "requests that may wait at once with their connection open"},
+    {.name = "address_rate",
+     .type = CONF_INT,
+     .offset = AT(address_rate),
+     .max = 1000000,
+     .fallback = "6000",
+     .help = "handshakes a minute from one address; 0: no bound"},
+    {.name = "certificate_rate",
+     .type = CONF_INT,
+     .offset = AT(certificate_rate),
+     .max = 1000000,
+     .fallback = "6000",
+     .help = "requests a minute with one certificate; 0: no bound"},
     {.name = "idle_timeout",
      .type = CONF_DURATION,
      .offset = AT(idle_timeout),

@@ -17,12 +17,14 @@
 #include "base/text.h"
 #include "common/ctlserver.h"
 #include "common/journal.h"
+#include "load.h"
 #include "registrar_internal.h"
 
 #define PAGE 100 /* requests of one reply */
 
 struct control {
     struct registrar *registrar;
+    struct estc_listener *listener;
     struct hold *hold;
     struct ctlserver *server;
 };
@@ -59,8 +61,10 @@ static const struct ctl_field certificate_fields[] = {
     {NULL},
 };
 
-static const struct ctl_named_type types[] = {
-    {"Request", request_fields}, {"Certificate", certificate_fields}, {NULL}};
+static const struct ctl_named_type types[] = {{"Request", request_fields},
+                                              {"Certificate", certificate_fields},
+                                              {"Limit", load_limit_fields},
+                                              {NULL}};
 
 static const char *unless_empty(const char *text) {
     return *text ? text : NULL;
@@ -244,6 +248,14 @@ static void handle_revoke(struct ctl_call *call, json_t *params, void *arg) {
         revoked(control, call, &entry);
 }
 
+static void handle_load(struct ctl_call *call, json_t *params, void *arg) {
+    (void)params;
+    const struct control *control = arg;
+    struct estc_listener_counts counts;
+    estc_listener_count(control->listener, &counts);
+    ctl_call_reply(call, load_json(&counts), false);
+}
+
 /* --- the table --- */
 
 static const struct ctl_field pending_in[] = {
@@ -297,6 +309,10 @@ static const struct ctl_method methods[] = {
      .handle = handle_revoke,
      .doc = "A certificate counts no more; listed: the CRL that says so is written. The reason is "
             "one of RFC 5280, like keyCompromise."},
+    {.name = "Load",
+     .out = load_fields,
+     .handle = handle_load,
+     .doc = "How much of each limit is in use, and how often it was in the way."},
     {NULL},
 };
 
@@ -339,12 +355,13 @@ struct control *control_free(struct control *control) {
     return NULL;
 }
 
-int control_new(sd_event *event, struct registrar *registrar, struct hold *hold,
-                struct control **out, struct estc_error *err) {
+int control_new(sd_event *event, struct registrar *registrar, struct estc_listener *listener,
+                struct hold *hold, struct control **out, struct estc_error *err) {
     struct control *control = calloc(1, sizeof(*control));
     if (!control)
         return estc_error_set(err, -ENOMEM, "out of memory");
     control->registrar = registrar;
+    control->listener = listener;
     control->hold = hold;
     int rc = ctlserver_new(event, registrar->config->control_socket, -1, &service, control,
                            &control->server, err);

@@ -16,6 +16,6 @@ extern const struct ctl_interface registrar_interface;
 struct control;
 
 /* Opens the configured socket. All are borrowed and end later. */
-int control_new(sd_event *event, struct registrar *registrar, struct hold *hold,
-                struct control **out, struct estc_error *err);
+int control_new(sd_event *event, struct registrar *registrar, struct estc_listener *listener,
+                struct hold *hold, struct control **out, struct estc_error *err);
 struct control *control_free(struct control *control);

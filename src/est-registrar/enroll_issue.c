@@ -11,6 +11,9 @@
 
 #define RETRY_RACE 1     /* seconds, when another registrar was faster */
 #define RETRY_STORAGE 30 /* seconds, when the ledger cannot be used */
+/* A key is there in seconds, unless many want one. */
+#define KEY_HOLD 30
+#define KEY_RETRY 5
 
 static int out_of_memory(struct estc_error *err) {
     return estc_error_set(err, -ENOMEM, "out of memory");
@@ -64,20 +67,23 @@ int enroll_fill_cert(struct ledger_entry *entry, X509 *cert, struct estc_error *
     return 0;
 }
 
-static int make_key(struct request *r, struct estc_error *err) {
+static int make_key(struct request *r, int64_t *retry_after, struct estc_error *err) {
     X509_REQ *made = NULL;
     int rc = keygen_make(r->registrar->keygen, r->in->seal, &r->seal, r->csr, &made,
                          &r->generated->key, err);
     if (!rc)
         enroll_use(r, made);
-    return rc;
+    if (rc != -EINPROGRESS)
+        return rc;
+    *retry_after = r->in->may_wait ? KEY_HOLD : KEY_RETRY;
+    return r->in->may_wait ? rc : ESTC_E_PENDING;
 }
 
 static int issue(struct request *r, X509 **issued, int64_t *retry_after, struct estc_error *err) {
     struct registrar *registrar = r->registrar;
     _cleanup(x509_freep) X509 *cert = NULL;
     _cleanup(ledger_entry_clear) struct ledger_entry entry = {0};
-    int rc = r->generated ? make_key(r, err) : 0;
+    int rc = r->generated ? make_key(r, retry_after, err) : 0;
     if (!rc)
         rc = ca_issue(registrar->ca, registrar->config, r->rule, r->csr, r->now, &cert, err);
     if (!rc)

@@ -30,7 +30,7 @@ struct hold {
     const struct estc_server *server;
     struct estc_listener *listener;
     sd_event_source *timer;
-    struct held *first;
+    struct held *first, **end; /* in the order that they came */
 };
 
 static void held_free(struct held *h) {
@@ -80,30 +80,46 @@ static bool answer(struct hold *hold, struct held *h, bool last) {
     return true;
 }
 
-static void go_through(struct hold *hold, bool decided) {
+enum asking {
+    ASK_OVER, /* whose time is over, alone */
+    ASK_NEXT, /* and the others, until one that comes after an answer still has to wait */
+    ASK_ALL,
+};
+
+static void go_through(struct hold *hold, enum asking asking) {
     int64_t now = clock_boot_ms();
-    for (struct held **at = &hold->first; *at;) {
+    bool given = false;
+    struct held **at = &hold->first;
+    while (*at) {
         struct held *h = *at;
-        bool over = h->deadline <= now;
-        if ((decided || over) && answer(hold, h, over)) {
+        bool over = h->deadline <= now, ask = over || asking != ASK_OVER;
+        if (ask && answer(hold, h, over)) {
             *at = h->next;
             held_free(h);
+            given = true;
         } else {
             at = &h->next;
+            if (asking == ASK_NEXT && given)
+                asking = ASK_OVER;
         }
     }
+    hold->end = at;
     set_timer(hold);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *arg) {
     (void)source;
     (void)usec;
-    go_through(arg, false);
+    go_through(arg, ASK_OVER);
     return 0;
 }
 
 void hold_ask_again(struct hold *hold) {
-    go_through(hold, true);
+    go_through(hold, ASK_ALL);
+}
+
+void hold_ask_next(struct hold *hold) {
+    go_through(hold, ASK_NEXT);
 }
 
 /* --- keeping --- */
@@ -129,8 +145,9 @@ int hold_add(struct hold *hold, const struct estc_peer *peer, const struct estc_
     X509_up_ref(peer->cert);
     h->peer = (struct estc_peer){
         .cert = peer->cert, .address = h->address, .binding = peer->binding ? &h->binding : NULL};
-    h->next = hold->first;
-    hold->first = TAKE(h);
+    struct held *last = TAKE(h);
+    *hold->end = last;
+    hold->end = &last->next;
     set_timer(hold);
     return 0;
 }
@@ -155,6 +172,7 @@ int hold_new(sd_event *event, const struct estc_server *server, struct estc_list
     struct hold *hold = calloc(1, sizeof(*hold));
     if (!hold)
         return estc_error_set(err, -ENOMEM, "out of memory");
+    hold->end = &hold->first;
     hold->server = server;
     hold->listener = listener;
     int rc = sd_event_add_time(event, &hold->timer, CLOCK_BOOTTIME, 0, 0, on_timer, hold);

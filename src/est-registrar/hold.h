@@ -24,3 +24,6 @@ int hold_add(struct hold *hold, const struct estc_peer *peer, const struct estc_
 
 /* Something was decided: asks again for all that are kept, and answers those that it was about. */
 void hold_ask_again(struct hold *hold);
+/* Something is there that one of them may have been waiting for: asks again, the longest waiting
+ * first, until there is no more of it. */
+void hold_ask_next(struct hold *hold);

@@ -2,7 +2,7 @@
 /*
  * Makes keys for others. A key made here is written nowhere, neither into the ledger nor into a log
  * nor onto the disk: it exists until its answer is sent. So it cannot be sent twice, and whoever
- * asks again gets another one.
+ * asks again gets another one. One that takes long is made beside the loop (keymaker.c).
  */
 #include "keygen.h"
 
@@ -15,6 +15,7 @@
 #include "base/cleanup_ossl.h"
 #include "common/pem.h"
 #include "common/sealfile.h"
+#include "keymaker.h"
 
 /* What every handshake of the listener's is good for at least (RFC 7030 section 4.4: no weaker than
  * the key that travels in it). */
@@ -24,6 +25,7 @@ struct keygen {
     struct estc_credentials own;
     struct sealfile secrets;
     STACK_OF(X509) * recipients; /* may be NULL */
+    struct keymaker *maker;
 };
 
 struct keygen *keygen_close(struct keygen *keygen) {
@@ -32,6 +34,7 @@ struct keygen *keygen_close(struct keygen *keygen) {
     pem_credentials_clear(&keygen->own);
     sealfile_clear(&keygen->secrets);
     sk_X509_pop_free(keygen->recipients, X509_free);
+    keymaker_free(keygen->maker);
     free(keygen);
     return NULL;
 }
@@ -60,6 +63,8 @@ int keygen_open(const struct config *config, struct keygen **out, struct estc_er
         rc = pem_read_certs(config->seal_certificates, &keygen->recipients, err);
     if (!rc)
         rc = check_recipients(keygen, config->seal_certificates, err);
+    if (!rc)
+        rc = keymaker_new(&keygen->maker, err);
     if (rc)
         return rc;
     *out = TAKE(keygen);
@@ -144,6 +149,20 @@ int keygen_judgeable(const X509_REQ *csr, X509_REQ **out, struct estc_error *err
     return rc ? rc : with_key(csr, stand_in, out, err);
 }
 
+static int generate(const struct keygen *keygen, enum estc_key_type type, EVP_PKEY **out,
+                    struct estc_error *err) {
+    return keymaker_is_for(type) ? keymaker_take(keygen->maker, type, out, err)
+                                 : estc_key_generate(type, out, err);
+}
+
+int keygen_fd(const struct keygen *keygen) {
+    return keymaker_fd(keygen->maker);
+}
+
+void keygen_seen(struct keygen *keygen) {
+    keymaker_seen(keygen->maker);
+}
+
 static int check_strength(const EVP_PKEY *key, const struct estc_seal_wish *wish,
                           struct estc_error *err) {
     if (wish->kind != ESTC_SEAL_NONE || EVP_PKEY_get_security_bits(key) <= DTLS_SECURITY_BITS)
@@ -161,7 +180,7 @@ int keygen_make(const struct keygen *keygen, const struct estc_seal_wish *wish,
     _cleanup(pkey_freep) EVP_PKEY *made = NULL;
     _cleanup(x509_req_freep) X509_REQ *request = NULL;
     _cleanup(estc_buf_clear) struct estc_buf packed = {0};
-    int rc = estc_key_generate(type_of(csr), &made, err);
+    int rc = generate(keygen, type_of(csr), &made, err);
     if (!rc)
         rc = check_strength(made, wish, err);
     if (!rc)

@@ -24,11 +24,16 @@ int keygen_find_seal(const struct keygen *keygen, const struct estc_seal_wish *w
 /*
  * A request with the same names for a key that has just been made, of the kind of the one in csr
  * (P-256 when that is of no known kind), and the key as it is sent. ESTC_E_REJECTED for a bare key
- * that is stronger than every handshake here.
+ * that is stronger than every handshake here. -EINPROGRESS: the key takes its time; ask again when
+ * the descriptor says that one was made.
  */
 int keygen_make(const struct keygen *keygen, const struct estc_seal_wish *wish,
                 const struct estc_seal *seal, const X509_REQ *csr, X509_REQ **out,
                 struct estc_buf *key, struct estc_error *err);
+
+/* Readable when a key was made, until keygen_seen(). */
+int keygen_fd(const struct keygen *keygen);
+void keygen_seen(struct keygen *keygen);
 
 /* The request as policy can judge it: csr itself, or a copy with a key of the kind that would be
  * made where its own is of no known kind. Free it. */

@@ -92,6 +92,14 @@ const struct estc_server_ops *registrar_server_ops(const struct registrar *regis
     return &registrar->ops;
 }
 
+int registrar_fd(const struct registrar *registrar) {
+    return registrar->keygen ? keygen_fd(registrar->keygen) : -1;
+}
+
+void registrar_seen(struct registrar *registrar) {
+    keygen_seen(registrar->keygen);
+}
+
 bool registrar_may_resume(struct registrar *registrar, X509 *cert) {
     struct ledger *ledger = registrar->ledger;
     _cleanup(estc_cert_facts_clear) struct estc_cert_facts facts = {0};

@@ -45,5 +45,10 @@ const struct estc_trust *registrar_expired_trust(const struct registrar *registr
 /* After the audit log was moved away. */
 void registrar_reopen(struct registrar *registrar);
 
+/* Readable when something was made that requests may wait for, until registrar_seen(); -1: nothing
+ * ever is. */
+int registrar_fd(const struct registrar *registrar);
+void registrar_seen(struct registrar *registrar);
+
 /* For estc_server; arg is the registrar. With /skg and /skc if the configuration wants them. */
 const struct estc_server_ops *registrar_server_ops(const struct registrar *registrar);

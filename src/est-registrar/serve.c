@@ -58,6 +58,18 @@ static int read_own(const struct config *config, struct estc_credentials *own,
 
 /* --- the loop --- */
 
+/* What is open while it serves, in the order of making. */
+struct serving {
+    struct registrar *registrar;
+    struct estc_server server;
+    char **labels; /* the server's */
+    struct estc_listener *listener;
+    sd_event *event;
+    struct discover *discover;
+    struct hold *hold;
+    struct control *control; /* NULL: could not be made, and is not needed */
+};
+
 static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *arg) {
     (void)source;
     (void)fd;
@@ -72,6 +84,17 @@ static int on_prepare(sd_event_source *source, void *arg) {
     return 0;
 }
 
+/* A key was made that somebody waits for. */
+static int on_made(sd_event_source *source, int fd, uint32_t revents, void *arg) {
+    (void)source;
+    (void)fd;
+    (void)revents;
+    struct serving *s = arg;
+    registrar_seen(s->registrar);
+    hold_ask_next(s->hold);
+    return 0;
+}
+
 static int on_hup(sd_event_source *source, const struct signalfd_siginfo *si, void *arg) {
     (void)source;
     (void)si;
@@ -81,18 +104,6 @@ static int on_hup(sd_event_source *source, const struct signalfd_siginfo *si, vo
         "restart to put it in force");
     return 0;
 }
-
-/* What is open while it serves, in the order of making. */
-struct serving {
-    struct registrar *registrar;
-    struct estc_server server;
-    char **labels; /* the server's */
-    struct estc_listener *listener;
-    sd_event *event;
-    struct discover *discover;
-    struct hold *hold;
-    struct control *control; /* NULL: could not be made, and is not needed */
-};
 
 static void answer(void *arg, const struct estc_peer *peer, const struct estc_request *request,
                    struct estc_response *response) {
@@ -127,7 +138,12 @@ static int open_listener(const struct config *config, struct serving *s, struct 
         .client_trust = registrar_client_trust(s->registrar),
         .expired_trust = registrar_expired_trust(s->registrar),
         .max_body = (size_t)config->max_body,
+        .max_bodies = (size_t)config->max_bodies,
         .max_sessions = (unsigned)config->max_sessions,
+        .max_handshakes = (unsigned)config->max_handshakes,
+        .max_waiting = (unsigned)config->max_waiting,
+        .address_rate = (unsigned)config->address_rate,
+        .certificate_rate = (unsigned)config->certificate_rate,
         .idle_timeout = (unsigned)config->idle_timeout,
         .mtu = (unsigned)config->mtu,
         .dtls_timeout = (unsigned)config->dtls_timeout,
@@ -156,6 +172,12 @@ static int add_sources(sd_event *event, struct estc_listener *listener,
     return rc < 0 ? rc : 0;
 }
 
+static int watch_made(struct serving *s, struct estc_error *err) {
+    int fd = registrar_fd(s->registrar);
+    int rc = fd < 0 ? 0 : sd_event_add_io(s->event, NULL, fd, EPOLLIN, on_made, s);
+    return rc < 0 ? estc_error_set(err, rc, "cannot watch a descriptor: %s", strerror(-rc)) : 0;
+}
+
 static void serving_end(struct serving *s) {
     control_free(s->control);
     hold_free(s->hold);
@@ -172,7 +194,7 @@ static void on_decided(void *arg) {
 
 /* Who has nothing to approve can do without, and should not stand still for its sake. */
 static int open_control(const struct config *config, struct serving *s, struct estc_error *err) {
-    int rc = control_new(s->event, s->registrar, s->hold, &s->control, err);
+    int rc = control_new(s->event, s->registrar, s->listener, s->hold, &s->control, err);
     if (!rc || config_needs_approval(config))
         return rc;
     journal_warning("%s", err->text);
@@ -200,6 +222,8 @@ static int open_all(const struct config *config, struct serving *s, struct estc_
     rc = hold_new(s->event, &s->server, s->listener, &s->hold, err);
     if (!rc)
         rc = registrar_start(s->registrar, s->event, on_decided, s->hold, err);
+    if (!rc)
+        rc = watch_made(s, err);
     if (!rc)
         rc = open_control(config, s, err);
     return rc ? rc : discover_open(config, &s->server, s->event, &s->discover, err);

@@ -105,7 +105,7 @@ const struct command args_commands[] = {
     {"events", "", 0, 0, 0, false, command_events, "print what happens, as it happens"},
     {"registrar", "WHAT [ID]", 1, 2, FOR_REGISTRAR | FOR_LIST, true, command_registrar,
      "what waits for approval at est-registrar, and certificates: pending, show, approve, reject, "
-     "revoke"},
+     "revoke, load"},
     {"version", "", 0, 0, 0, false, command_version,
      "print the versions of estc and of the daemon"},
     {NULL},

@@ -123,12 +123,13 @@ static int check(const struct cli *cli, unsigned used, struct estc_error *err) {
             return estc_error_set(err, -EINVAL, "'%s' does not know --%s", command->name,
                                   args_options[i].name);
     if (cli->n_ids < command->min)
-        return estc_error_set(
-            err, -EINVAL, "'%s' needs %s", command->name,
-            command->knows & FOR_REGISTRAR       ? "one of pending, show, approve and reject"
-            : command->knows & FOR_REQUEST       ? "an ID for the new identity"
-            : command->run == command_completion ? "a shell: bash, zsh or fish"
-                                                 : "the ID of an identity: 'estc list' shows them");
+        return estc_error_set(err, -EINVAL, "'%s' needs %s", command->name,
+                              command->knows & FOR_REGISTRAR
+                                  ? "one of pending, show, approve, reject, revoke and load"
+                              : command->knows & FOR_REQUEST ? "an ID for the new identity"
+                              : command->run == command_completion
+                                  ? "a shell: bash, zsh or fish"
+                                  : "the ID of an identity: 'estc list' shows them");
     if (cli->n_ids > command->max)
         return estc_error_set(err, -EINVAL, "'%s' takes %s, but '%s' was given, too", command->name,
                               command->max == 0               ? "no argument"

@@ -18,7 +18,7 @@ static const struct {
     {"FILE", NULL},
     {"STATE", "new valid pending failing expired paused config"},
     {"TYPE", "p256 p384 rsa2048 rsa3072 rsa4096"},
-    {"WHAT [ID]", "pending show approve reject"},
+    {"WHAT [ID]", "pending show approve reject revoke load"},
     {"SHELL", "bash zsh fish"},
 };
 #define N_VALUES (sizeof(values) / sizeof(values[0]))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The command registrar: what waits for approval at an est-registrar, and the decision about it.
- * Another daemon than estcd, with the same manners.
+ * The command registrar: what waits for approval at an est-registrar, the decision about it, and
+ * how much it has to do. Another daemon than estcd, with the same manners.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -191,6 +191,61 @@ static int registrar_revoke(const struct cli *cli, json_int_t id) {
     return EXIT_DONE;
 }
 
+/* --- load --- */
+
+static int add_limit(struct table *table, json_t *limit, int64_t now) {
+    (void)now;
+    bool none = json_integer_value(json_object_get(limit, "limit")) == 0;
+    bool met = json_integer_value(json_object_get(limit, "refused")) > 0;
+    struct cell cells[] = {
+        {view_text(limit, "name"), TINT_NONE},
+        {none ? strdup("none") : view_text(limit, "limit"), TINT_NONE},
+        {view_text(limit, "used"), TINT_NONE},
+        {view_text(limit, "refused"), met ? TINT_BAD : TINT_NONE},
+    };
+    return table_add(table, cells);
+}
+
+static int print_load(const struct cli *cli, json_t *load, json_t *limits) {
+    static const char *const headings[] = {"LIMIT", "AT MOST", "IN USE", "REFUSED"};
+    static const struct {
+        const char *member, *text;
+    } counts[] = {
+        {"connected", "handshakes done"},
+        {"failed", "handshakes refused"},
+        {"requests", "requests"},
+        {"cookies", "first messages answered with a cookie"},
+    };
+    struct print_style style = print_style_of(stdout);
+    _cleanup(table_freep) struct table *table =
+        table_of(limits, sizeof(headings) / sizeof(headings[0]), cli->no_legend ? NULL : headings,
+                 add_limit, 0);
+    if (!table)
+        return say_out_of_memory();
+    table_print(table, stdout, &style);
+    if (cli->no_legend)
+        return EXIT_DONE;
+    printf("\nSince the start:\n");
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+        printf("  %lld %s\n",
+               (long long)json_integer_value(json_object_get(load, counts[i].member)),
+               counts[i].text);
+    return EXIT_DONE;
+}
+
+static int registrar_load(const struct cli *cli, json_int_t id) {
+    (void)id;
+    _cleanup(ctl_reply_clear) struct ctl_reply reply = {0};
+    int code = daemon_call(cli, REGISTRAR_METHOD("Load"), NULL, NULL, &reply);
+    json_t *limits = code == EXIT_DONE ? daemon_member(&reply, "limits", JSON_ARRAY) : NULL;
+    if (!limits)
+        return code == EXIT_DONE ? EXIT_FAILED : code;
+    if (!cli->json)
+        return print_load(cli, reply.params, limits);
+    print_json(reply.params);
+    return EXIT_DONE;
+}
+
 /* --- which --- */
 
 enum takes { NOTHING, REQUEST_ID, SERIAL };
@@ -206,6 +261,7 @@ static const struct {
     {"approve", REQUEST_ID, true, registrar_approve},
     {"reject", REQUEST_ID, true, registrar_reject},
     {"revoke", SERIAL, true, registrar_revoke},
+    {"load", NOTHING, false, registrar_load},
 };
 
 static int bad_usage(const char *text) {
@@ -225,7 +281,7 @@ int command_registrar(const struct cli *cli) {
         if (strcmp(parts[i].name, cli->ids[0]) != 0)
             continue;
         static const char *const needs[] = {
-            [NOTHING] = "'pending' takes no argument",
+            [NOTHING] = "it takes no argument",
             [REQUEST_ID] = "the ID of one request is needed",
             [SERIAL] = "the serial number of one certificate is needed",
         };
@@ -238,5 +294,5 @@ int command_registrar(const struct cli *cli) {
                              "shows");
         return parts[i].run(cli, id);
     }
-    return bad_usage("there are registrar pending, show, approve, reject and revoke");
+    return bad_usage("there are registrar pending, show, approve, reject, revoke and load");
 }

@@ -114,7 +114,7 @@ class Approval(waiting.WaitingCase):
                 (["show", "7"], harness.FAILED, "there is no request 7"),
                 (["approve"], harness.BAD_USAGE, "the ID of one request"),
                 (["approve", "x"], harness.BAD_USAGE, "is a number"),
-                (["frobnicate"], harness.BAD_USAGE, "pending, show, approve and reject"),
+                (["frobnicate"], harness.BAD_USAGE, "pending, show, approve, reject, revoke and load"),
                 (["pending", "1"], harness.BAD_USAGE, "takes no argument")):
             with self.subTest(words=words):
                 done = self.estc(*words)

@@ -17,7 +17,7 @@ static void wrong_usage_is_64(void **state) {
         {"list good", "'list' takes no argument"},
         {"show", "'show' needs the ID"},
         {"show a b", "'show' takes one ID, but 'b'"},
-        {"registrar", "'registrar' needs one of pending, show, approve and reject"},
+        {"registrar", "'registrar' needs one of pending, show, approve, reject, revoke and load"},
         {"enroll", "'enroll' needs the ID"},
         {"enroll a --timeout", "--timeout needs a value: --timeout DURATION"},
         {"enroll a --timeout soon", "not a duration"},

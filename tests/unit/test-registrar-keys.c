@@ -3,6 +3,8 @@
  * approval is good for, and what is a renewal. */
 #include "site.h"
 
+#include <poll.h>
+
 #include <estc/cert.h>
 
 #include "est-registrar/registrar_internal.h"
@@ -103,8 +105,32 @@ static void r06_renewals_keep_names_that_are_no_longer_demanded(void **state) {
     assert_non_null(strstr(err.text, "in the subject, O"));
 }
 
+/* A key that takes its time is made beside the loop, and for whoever comes first. */
+static void k17_a_key_that_takes_long_is_there_later(void **state) {
+    struct site *s = *state;
+    struct estc_error err = {0};
+    site_change(s, "port = 5684;", "port = 5684; server_keys = true;");
+    _cleanup(pkey_freep) EVP_PKEY *key = EVP_RSA_gen(2048);
+    X509 *none = NULL;
+    for (int i = 0; i < 2; i++) { /* one at a time, each asked for anew */
+        assert_int_equal(make(s, s->device.cert, key, &none, &err), ESTC_E_PENDING);
+        assert_string_equal(err.text, "the key is being made (rsa2048)");
+        struct pollfd ready = {.fd = registrar_fd(s->registrar), .events = POLLIN};
+        assert_int_equal(poll(&ready, 1, 60000), 1);
+        registrar_seen(s->registrar);
+        assert_int_equal(poll(&ready, 1, 0), 0);
+        _cleanup(x509_freep) X509 *cert = made(s, s->device.cert, key);
+        enum estc_key_type type;
+        assert_int_equal(estc_key_type_of(X509_get0_pubkey(cert), &type), 0);
+        assert_int_equal(type, ESTC_KEY_RSA2048);
+        assert_false(estc_cert_has_key(cert, key));
+    }
+    assert_int_equal(make(s, s->device.cert, key, &none, &err), ESTC_E_PENDING); /* and end */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        SITED(k17_a_key_that_takes_long_is_there_later),
         SITED(d06_k17_an_approval_outlasts_lost_keys),
         SITED(k17_what_is_superseded_is_revoked),
         SITED(r06_renewals_keep_names_that_are_no_longer_demanded),
