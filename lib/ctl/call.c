@@ -67,6 +67,14 @@ bool ctl_call_wants_more(const struct ctl_call *call) {
     return call->more;
 }
 
+int ctl_call_take_fd(struct ctl_call *call, size_t i) {
+    struct ctl_conn *conn = call->conn;
+    int fd = conn && i < conn->n_fds ? conn->fds[i] : -1;
+    if (fd >= 0)
+        conn->fds[i] = -1;
+    return fd;
+}
+
 uid_t ctl_call_uid(const struct ctl_call *call) {
     return call->conn ? call->conn->options.uid : (uid_t)-1;
 }

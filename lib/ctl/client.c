@@ -29,6 +29,8 @@
 struct ctl_client {
     int fd;
     char *path;
+    int fds[CTL_FDS_MAX]; /* that go with the next call; not ours */
+    size_t n_fds;
     struct estc_buf in; /* what came after the last reply that was handed out */
 };
 
@@ -86,6 +88,35 @@ int ctl_client_connect(const char *path, struct ctl_client **out, struct estc_er
     return 0;
 }
 
+void ctl_client_pass(struct ctl_client *client, const int *fds, size_t n) {
+    client->n_fds = n < CTL_FDS_MAX ? n : CTL_FDS_MAX;
+    for (size_t i = 0; i < client->n_fds; i++)
+        client->fds[i] = fds[i];
+}
+
+/* With the descriptors at its first byte. */
+static ssize_t send_part(struct ctl_client *client, const char *data, size_t len) {
+    union {
+        struct cmsghdr align;
+        unsigned char space[CMSG_SPACE(sizeof(int) * CTL_FDS_MAX)];
+    } control = {0};
+    size_t size = sizeof(int) * client->n_fds;
+    struct iovec bytes = {(char *)(uintptr_t)data, len};
+    struct msghdr msg = {.msg_iov = &bytes, .msg_iovlen = 1};
+    if (size > 0) {
+        msg.msg_control = &control;
+        msg.msg_controllen = CMSG_SPACE(size);
+        struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+        *c = (struct cmsghdr){
+            .cmsg_len = CMSG_LEN(size), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+        memcpy(CMSG_DATA(c), client->fds, size);
+    }
+    ssize_t n = sendmsg(client->fd, &msg, MSG_NOSIGNAL);
+    if (n > 0)
+        client->n_fds = 0;
+    return n;
+}
+
 int ctl_client_send(struct ctl_client *client, const char *method, json_t *params, bool more,
                     struct estc_error *err) {
     _cleanup(json_freep) json_t *message = json_pack("{s:s}", "method", method);
@@ -100,7 +131,7 @@ int ctl_client_send(struct ctl_client *client, const char *method, json_t *param
         return estc_error_set(err, -EMSGSIZE, "%s: the call has more than %d bytes", method,
                               CTL_MESSAGE_MAX);
     for (size_t at = 0; at < len;) {
-        ssize_t n = send(client->fd, text + at, len - at, MSG_NOSIGNAL);
+        ssize_t n = send_part(client, text + at, len - at);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)

@@ -20,6 +20,9 @@ CLEANUP_DEFINE(struct ctl_client *, ctl_client_freep, ctl_client_free);
 /* For poll(): readable when ctl_client_receive() may have something; it may have buffered more. */
 int ctl_client_fd(const struct ctl_client *client);
 
+/* Descriptors (CTL_FDS_MAX at the most, borrowed until then) that go along with the next call. */
+void ctl_client_pass(struct ctl_client *client, const int *fds, size_t n);
+
 int ctl_client_send(struct ctl_client *client, const char *method, json_t *params, bool more,
                     struct estc_error *err);
 

@@ -38,6 +38,7 @@ struct ctl_conn *ctl_conn_free(struct ctl_conn *conn) {
     if (conn->current)
         call_die(conn->current);
     close(conn->fd);
+    conn_drop_fds(conn);
     estc_buf_clear(&conn->in);
     estc_buf_clear(&conn->out);
     free(conn);
@@ -110,12 +111,56 @@ void conn_queue(struct ctl_conn *conn, json_t *message) {
     conn_queue_text(conn, text, text ? strlen(text) + 1 : 0);
 }
 
+void conn_drop_fds(struct ctl_conn *conn) {
+    for (size_t i = 0; i < conn->n_fds; i++)
+        if (conn->fds[i] >= 0)
+            close(conn->fds[i]);
+    conn->n_fds = 0;
+}
+
+/* Descriptors are taken in up to so many; a peer that sends more is cut off. */
+static int conn_keep_fds(struct ctl_conn *conn, struct msghdr *msg) {
+    bool fits = !(msg->msg_flags & MSG_CTRUNC);
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (size_t at = 0; at + sizeof(int) <= c->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + at, sizeof(fd));
+            if (conn->n_fds < CTL_FDS_MAX)
+                conn->fds[conn->n_fds++] = fd;
+            else
+                close(fd);
+            fits = fits && conn->n_fds <= CTL_FDS_MAX;
+        }
+    }
+    return fits ? 0 : -EPROTO;
+}
+
+/* Like read(), and keeps the descriptors that come along. */
+static ssize_t conn_receive(struct ctl_conn *conn, void *data, size_t len) {
+    union {
+        struct cmsghdr align;
+        unsigned char space[CMSG_SPACE(sizeof(int) * CTL_FDS_MAX)];
+    } control;
+    struct iovec bytes = {data, len};
+    struct msghdr msg = {.msg_iov = &bytes,
+                         .msg_iovlen = 1,
+                         .msg_control = &control,
+                         .msg_controllen = sizeof(control.space)};
+    ssize_t n = recvmsg(conn->fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    if (n < 0 || !conn_keep_fds(conn, &msg))
+        return n;
+    errno = EPROTO;
+    return -1;
+}
+
 /* Takes in what fits. 0, or negative when the socket is broken. */
 static int conn_read(struct ctl_conn *conn) {
     while (conn->state == CONN_OPEN && !conn->eof && conn->in.len < CTL_MESSAGE_MAX) {
         char chunk[READ_SIZE];
         size_t room = CTL_MESSAGE_MAX - conn->in.len;
-        ssize_t n = read(conn->fd, chunk, room < sizeof(chunk) ? room : sizeof(chunk));
+        ssize_t n = conn_receive(conn, chunk, room < sizeof(chunk) ? room : sizeof(chunk));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -160,6 +205,7 @@ static void serve_one(struct ctl_conn *conn) {
         return;
     }
     dispatch_message(conn, (const char *)conn->in.data, (size_t)len);
+    conn_drop_fds(conn);
     size_t used = (size_t)len + 1;
     conn->in.len -= used;
     memmove(conn->in.data, conn->in.data + used, conn->in.len);

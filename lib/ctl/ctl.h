@@ -78,6 +78,8 @@ char *ctl_interface_text(const struct ctl_interface *interface);
 const char *ctl_check(const struct ctl_interface *interface, const struct ctl_field *fields,
                       json_t *object, bool limits);
 
+#define CTL_FDS_MAX 4 /* descriptors that may come with one call */
+
 /* --- one connection ------------------------------------------------------------------------- */
 
 struct ctl_conn;
@@ -110,6 +112,9 @@ void ctl_conn_set_wakeup(struct ctl_conn *conn, void (*wakeup)(struct ctl_conn *
 struct ctl_call *ctl_call_ref(struct ctl_call *call);
 struct ctl_call *ctl_call_unref(struct ctl_call *call);
 bool ctl_call_wants_more(const struct ctl_call *call);
+/* The descriptor that came as the i-th with this call; the caller's from here on. -1: none. Those
+ * that nobody takes are closed when the handler has returned. */
+int ctl_call_take_fd(struct ctl_call *call, size_t i);
 uid_t ctl_call_uid(const struct ctl_call *call); /* whose it is, as the kernel says */
 /* True when nobody would hear a reply: the connection is gone, the last reply was given, or the
  * caller wanted none (`oneway`). */

@@ -16,8 +16,10 @@ struct ctl_conn {
     int fd;
     struct ctl_conn_options options;
     enum conn_state state;
-    bool eof;            /* the peer sends nothing more; it may still listen */
-    bool processing;     /* inside ctl_conn_process(): no wakeup needed */
+    bool eof;             /* the peer sends nothing more; it may still listen */
+    bool processing;      /* inside ctl_conn_process(): no wakeup needed */
+    int fds[CTL_FDS_MAX]; /* that came, and are nobody's yet; -1: taken */
+    size_t n_fds;
     struct estc_buf in;  /* less than one message, or messages that wait for their turn */
     struct estc_buf out; /* out_at bytes of it are sent */
     size_t out_at;
@@ -40,6 +42,9 @@ struct ctl_call {
 
 /* org.varlink.service. */
 extern const struct ctl_interface ctl_builtin_interface;
+
+/* Closes what nobody has taken. */
+void conn_drop_fds(struct ctl_conn *conn);
 
 /* Queues one message; NULL (there was no memory for it) or a peer too far behind ends all. */
 void conn_queue(struct ctl_conn *conn, json_t *message);

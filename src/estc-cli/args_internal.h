@@ -20,7 +20,8 @@ enum {
     FOR_WAIT = 128,
     FOR_REQUEST = 256,
     FOR_FORGET = 512,
-    FOR_CHECK = 1024
+    FOR_CHECK = 1024,
+    FOR_BOOTSTRAP = 2048
 };
 
 struct option_info {

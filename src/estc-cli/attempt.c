@@ -13,6 +13,8 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/fs.h"
+#include "bootstrap.h"
 #include "cli.h"
 #include "common/exitcode.h"
 #include "ctl/json.h"
@@ -29,6 +31,7 @@ struct wish {
     const char *method;
     json_t *(*params)(const struct cli *cli, const char *id);
     const char *all_the_same;
+    bool brings; /* files go along */
 };
 
 struct attempt {
@@ -200,8 +203,16 @@ static int start(const struct cli *cli, struct attempt *a) {
     int code = daemon_connect(cli, &a->client);
     if (code != EXIT_DONE)
         return code;
-    int rc = ctl_client_send(a->client, a->wish->method, params, !cli->no_wait, &err);
-    return rc ? daemon_failed(rc, &err) : EXIT_DONE;
+    int fds[BOOTSTRAP_FILES];
+    size_t n = 0;
+    if (a->wish->brings)
+        code = bootstrap_open(cli, a->client, fds, &n);
+    int rc = code == EXIT_DONE
+                 ? ctl_client_send(a->client, a->wish->method, params, !cli->no_wait, &err)
+                 : 0;
+    while (n > 0)
+        fs_closep(&fds[--n]);
+    return rc ? daemon_failed(rc, &err) : code;
 }
 
 /* Our patience is over, the daemon's is not. */
@@ -256,7 +267,7 @@ static int run_all(const struct cli *cli, const struct wish *wish) {
 }
 
 #define WISH(method, params, all_the_same) \
-    (&(const struct wish){DAEMON_METHOD(method), params, all_the_same})
+    (&(const struct wish){DAEMON_METHOD(method), params, all_the_same, false})
 
 int command_enroll(const struct cli *cli) {
     return run_all(cli, WISH("Enroll", attempt_params, "enroll --force"));
@@ -272,6 +283,13 @@ int command_retry(const struct cli *cli) {
 
 int command_request(const struct cli *cli) {
     return run_all(cli, WISH("Request", request_params, "renew --force"));
+}
+
+int command_bootstrap(const struct cli *cli) {
+    static const struct wish wish = {DAEMON_METHOD("Bootstrap"), bootstrap_params, "renew --force",
+                                     true};
+    int code = bootstrap_check(cli);
+    return code ? code : run_all(cli, &wish);
 }
 
 int command_rollback(const struct cli *cli) {

@@ -31,9 +31,10 @@ struct cli {
     const char *reason;    /* of a rejection */
     const char *multicast; /* name of a network interface */
     /* of an identity that is requested */
-    const char *url, *label, *subject, *key_type, *birth_certificate, *birth_key, *trust,
+    const char *url, *label, *subject, *key_type, *birth_certificate, *birth, *birth_key, *trust,
         *fingerprint;
     struct cli_texts sans;
+    bool reset;      /* what was brought is taken back */
     bool purge;      /* nothing of what is forgotten is kept */
     int64_t timeout; /* seconds to wait for the end of an attempt, or for answers */
     int64_t within;  /* needs-renewal: seconds, or -1 */
@@ -61,6 +62,7 @@ int command_wait(const struct cli *cli);
 int command_status(const struct cli *cli);
 int command_needs_renewal(const struct cli *cli);
 int command_request(const struct cli *cli);
+int command_bootstrap(const struct cli *cli);
 int command_forget(const struct cli *cli);
 int command_rollback(const struct cli *cli);
 int command_reload(const struct cli *cli);

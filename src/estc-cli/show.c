@@ -152,6 +152,12 @@ static char *row_origin(json_t *object, const char *member, int64_t now, bool *n
     return where && requested ? text_format("by 'estc request', in %s", where) : TAKE(where);
 }
 
+static char *row_bootstrap(json_t *object, const char *member, int64_t now, bool *none) {
+    (void)now;
+    *none = !json_is_true(json_object_get(object, member));
+    return *none ? NULL : strdup("what 'estc bootstrap' brought stands before what is configured");
+}
+
 static const struct row identity_rows[] = {
     {"State", row_text, "state"},
     {"Alert", row_alert, "alert"},
@@ -167,6 +173,7 @@ static const struct row identity_rows[] = {
     {"Label", row_text, "label"},
     {"Directory", row_text, "directory"},
     {"Defined", row_origin, "origin"},
+    {"Bootstrap", row_bootstrap, "bootstrapped"},
     {"Subject", row_text, "subject"},
     {"Names", NULL, "sans"},
     {"Key", row_text, "key_type"},

@@ -57,7 +57,8 @@ static const char *birth_fault(const struct store_attempts *attempts) {
            : attempts->last_result == ESTC_E_CREDENTIAL
                ? ", and a file that another one needs is missing or unfit: mend it"
            : attempts->last_result == ESTC_E_REJECTED && refusal(attempts)
-               ? ", and the CA rejects the birth certificate: put one in place that it accepts"
+               ? ", and the CA rejects the birth certificate: bring one that it accepts (estc "
+                 "bootstrap)"
                : "";
 }
 

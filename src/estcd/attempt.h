@@ -32,13 +32,16 @@ enum attempt_step { ATTEMPT_STEPS(ATTEMPT_ENUM) ATTEMPT_STEP_MAX_ };
 extern const char *const attempt_step_names[];
 extern const char *const attempt_step_texts[]; /* for people */
 
+struct bootstrap_offer;
+
 struct attempt_task {
     const struct config *config;
     const struct config_identity *identity;
     enum schedule_action action;
     bool rekey; /* with another key, whatever the configuration says */
     bool anew;  /* a certificate that is not in force yet does not do: somebody wants another */
-    int64_t timeout; /* seconds it may take; 0: what the identity says */
+    const struct bootstrap_offer *offer; /* what somebody has brought for it, or NULL */
+    int64_t timeout;                     /* seconds it may take; 0: what the identity says */
 };
 
 /* Each server brings its steps, and the whole may have to begin again with the birth certificate.

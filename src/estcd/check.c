@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "bootstrap.h"
 #include "check_internal.h"
 #include "common/exitcode.h"
 #include "common/pem.h"
@@ -215,6 +216,18 @@ static void clear(struct checking *c) {
     estc_url_clear(&c->attempt.server);
 }
 
+/* And what somebody has brought stands before what is configured, as in an attempt. */
+static int enter(struct checking *c, struct bootstrap_texts *texts,
+                 struct config_identity *identity, struct estc_error *err) {
+    int rc = enter_cage(c->task, err);
+    if (!rc)
+        rc = bootstrap_apply(c->task->config->state_directory, c->task->identity, texts, identity,
+                             err);
+    if (!rc)
+        c->identity = c->attempt.identity = identity;
+    return rc;
+}
+
 void check_run(const void *arg, int fd) {
     const struct check_task *task = arg;
     struct checking c = {
@@ -224,8 +237,10 @@ void check_run(const void *arg, int fd) {
         .attempt = {.identity = task->identity},
     };
     struct estc_error err = {0};
+    _cleanup(bootstrap_texts_clear) struct bootstrap_texts texts = {0};
+    struct config_identity identity;
     for (int check = 0; check <= FIRST_OF_SERVER; check++) {
-        if (check == FIRST_IN_CAGE && enter_cage(task, &err)) {
+        if (check == FIRST_IN_CAGE && enter(&c, &texts, &identity, &err)) {
             worker_send(fd, json_pack("{s:s, s:s, s:s, s:i}", "check", checks[check].label,
                                       "result", result_names[CHECK_FAILED], "text", err.text,
                                       "code", EXIT_FAILED));

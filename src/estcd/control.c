@@ -88,6 +88,11 @@ static const struct ctl_field no_fields[] = {{NULL}};
 static const struct ctl_field id_field[] = {{"id", CTL_STRING}, {NULL}};
 static const struct ctl_field ask_fields[] = {
     {"id", CTL_STRING}, {"force", CTL_BOOL, .optional = true}, {NULL}};
+static const struct ctl_field bootstrap_in[] = {{"id", CTL_STRING},
+                                                {"files", CTL_STRINGS, .optional = true},
+                                                {"fingerprint", CTL_STRING, .optional = true},
+                                                {"reset", CTL_BOOL, .optional = true},
+                                                {NULL}};
 static const struct ctl_field deployed_fields[] = {{"id", CTL_STRING},
                                                    {"generation", CTL_INT},
                                                    {"ok", CTL_BOOL},
@@ -223,6 +228,15 @@ static const struct ctl_method methods[] = {
      .doc =
          "Puts the certificate before in force again, until it has to be renewed. With 'more' as "
          "Enroll."},
+    {.name = "Bootstrap",
+     .changes = true,
+     .in = bootstrap_in,
+     .out = ask_out,
+     .handle = control_bootstrap,
+     .doc = "Takes a birth credential or trust that stands before the configured one, and enrolls "
+            "with "
+            "it. files names the descriptors that come with the call (SCM_RIGHTS), in their order: "
+            "birth, birth_key, trust. With 'more' as Enroll."},
     {.name = "Metrics",
      .in = no_fields,
      .out = metrics_out,

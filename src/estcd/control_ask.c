@@ -6,9 +6,18 @@
 #include "control_internal.h"
 #include "control_json.h"
 
-static int ask(struct manager *manager, struct member *member, enum schedule_action action,
-               enum control_way way, enum manager_event_kind *kind, char **text) {
-    switch (way) {
+/* What somebody wants done. */
+struct asked {
+    enum schedule_action action;
+    enum control_way way;
+    const struct bootstrap_offer *offer; /* or NULL */
+};
+
+static int ask(struct manager *manager, struct member *member, const struct asked *what,
+               enum manager_event_kind *kind, char **text) {
+    if (what->offer)
+        return manager_bootstrap(manager, member, what->offer);
+    switch (what->way) {
     case CONTROL_RETRIED:
         return manager_retry(manager, member, kind, text);
     case CONTROL_REKEYED:
@@ -17,11 +26,11 @@ static int ask(struct manager *manager, struct member *member, enum schedule_act
     case CONTROL_FORCED:
         break;
     }
-    return manager_ask(manager, member, action, way == CONTROL_FORCED, kind, text);
+    return manager_ask(manager, member, what->action, what->way == CONTROL_FORCED, kind, text);
 }
 
-void control_ask(struct control *control, struct ctl_call *call, const json_t *params,
-                 enum schedule_action action, enum control_way way) {
+static void ask_and_answer(struct control *control, struct ctl_call *call, const json_t *params,
+                           const struct asked *what) {
     struct member *member = control_member(control, call, params);
     if (!member)
         return;
@@ -31,7 +40,7 @@ void control_ask(struct control *control, struct ctl_call *call, const json_t *p
     _cleanup(freep) char *text = NULL;
     if (more && control_follow(control, call, id))
         return;
-    int rc = ask(control->manager, member, action, way, &kind, &text);
+    int rc = ask(control->manager, member, what, &kind, &text);
     const struct manager_event event = {
         .kind = kind,
         .member = member,
@@ -46,6 +55,18 @@ void control_ask(struct control *control, struct ctl_call *call, const json_t *p
     }
     if (more)
         control_unfollow(control, call);
+}
+
+void control_ask(struct control *control, struct ctl_call *call, const json_t *params,
+                 enum schedule_action action, enum control_way way) {
+    const struct asked what = {.action = action, .way = way};
+    ask_and_answer(control, call, params, &what);
+}
+
+void control_ask_with(struct control *control, struct ctl_call *call, const json_t *params,
+                      const struct bootstrap_offer *offer) {
+    const struct asked what = {.action = SCHEDULE_ENROLL, .offer = offer};
+    ask_and_answer(control, call, params, &what);
 }
 
 static enum control_way way_of(const json_t *params) {

@@ -137,7 +137,7 @@ static int inspect(struct control *control, struct ctl_call *call, const struct 
                              .fd = -1,
                              .next = control->inspections};
     control->inspections = i;
-    int rc = worker_spawn(check_run, task, CHECK_SECONDS, &i->pid, &i->fd, err);
+    int rc = worker_spawn(check_run, task, CHECK_SECONDS, NULL, 0, &i->pid, &i->fd, err);
     if (!rc && watch(i) < 0)
         rc = estc_error_set(err, -EIO, "cannot watch a worker");
     if (rc)

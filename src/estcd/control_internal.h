@@ -29,6 +29,11 @@ enum control_way { CONTROL_WHEN_DUE, CONTROL_FORCED, CONTROL_RETRIED, CONTROL_RE
 void control_ask(struct control *control, struct ctl_call *call, const json_t *params,
                  enum schedule_action action, enum control_way way);
 
+/* The same with what somebody has brought. */
+struct bootstrap_offer;
+void control_ask_with(struct control *control, struct ctl_call *call, const json_t *params,
+                      const struct bootstrap_offer *offer);
+
 void control_enroll(struct ctl_call *call, json_t *params, void *arg);
 void control_renew(struct ctl_call *call, json_t *params, void *arg);
 void control_rollback(struct ctl_call *call, json_t *params, void *arg);
@@ -48,6 +53,9 @@ void control_history(struct ctl_call *call, json_t *params, void *arg);
 /* control_check.c */
 void control_check(struct ctl_call *call, json_t *params, void *arg);
 void control_check_end(struct control *control); /* all that are under way */
+
+/* control_bootstrap.c */
+void control_bootstrap(struct ctl_call *call, json_t *params, void *arg);
 
 /* control_config.c */
 void control_config(struct ctl_call *call, json_t *params, void *arg);

@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "bootstrap.h"
 #include "ctl/json.h"
 #include "timebase.h"
 
@@ -71,6 +72,7 @@ static const struct ctl_field identity_fields[] = {
     {"sans", CTL_STRINGS},
     {"key_type", CTL_STRING},
     {"directory", CTL_STRING},
+    {"bootstrapped", CTL_BOOL}, /* what somebody brought stands before what is configured */
     {"certificate", CTL_OBJECT, .optional = true, .type_name = "Certificate"},
     {"trust", CTL_OBJECT, .optional = true, .type_name = "Trust"},
     {"deploy", CTL_OBJECT, .optional = true, .type_name = "Deploy"},
@@ -273,14 +275,15 @@ json_t *control_identity(const struct manager *manager, const struct member *mem
         member_requested(member) ? strdup(config->origin.file)
                                  : text_format("%s:%u", config->origin.file, config->origin.line);
     _cleanup(json_freep) json_t *json = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s*, s:s*, s:o, s:s*, s:s, s:o, s:s, s:s}", "id", config->id,
+        "{s:s, s:s, s:s, s:s, s:s*, s:s*, s:o, s:s*, s:s, s:o, s:s, s:s, s:b}", "id", config->id,
         "state", identity_state_names[identity_state(identity, timebase_now())], "origin",
         member_requested(member) ? "request" : "configuration", "defined_in",
         defined ? defined : "", "alert", quiet ? NULL : alert_level_names[alert.level], "alert_why",
         quiet ? NULL : alert.why, "urls", texts(config->urls), "label", config->label, "subject",
         config->subject ? config->subject : "", "sans", texts(config->subject_alt_names),
         "key_type", estc_key_type_name((enum estc_key_type)config->key_type), "directory",
-        directory ? directory : "");
+        directory ? directory : "", "bootstrapped",
+        bootstrap_is_there(manager_config(manager)->state_directory, config->id));
     _cleanup(json_freep) json_t *rest = history(member);
     if (!json || !rest || json_object_update(json, rest) < 0)
         return NULL;

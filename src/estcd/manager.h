@@ -119,6 +119,13 @@ void manager_deployed(struct manager *manager, struct member *member, int64_t ge
 int manager_retry(struct manager *manager, struct member *member, enum manager_event_kind *kind,
                   char **text);
 
+struct bootstrap_offer;
+
+/* Takes what somebody has brought (bootstrap.h), and enrols with it at once. -EBUSY during an
+ * attempt. Whether it is fit is told like the end of an attempt; what is not changes nothing. */
+int manager_bootstrap(struct manager *manager, struct member *member,
+                      const struct bootstrap_offer *offer);
+
 /* A renewal now, with another key whatever the configuration says. As manager_ask(); the wish
  * outlives failures, and ends with the daemon or with a certificate for another key. */
 int manager_rekey(struct manager *manager, struct member *member, enum manager_event_kind *kind,

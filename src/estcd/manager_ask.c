@@ -80,6 +80,18 @@ int manager_retry(struct manager *manager, struct member *member, enum manager_e
     return 0;
 }
 
+int manager_bootstrap(struct manager *manager, struct member *member,
+                      const struct bootstrap_offer *offer) {
+    (void)manager;
+    if (member->identity.working)
+        return -EBUSY;
+    member->wants_another = true;
+    member->offer = offer;
+    member_start(member, SCHEDULE_ENROLL);
+    member->offer = NULL;
+    return 0;
+}
+
 int manager_rekey(struct manager *manager, struct member *member, enum manager_event_kind *kind,
                   char **text) {
     if (member->identity.working)

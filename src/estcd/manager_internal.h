@@ -33,6 +33,9 @@ struct member {
                         keep it from coming to an end */
     int64_t ends_by; /* clock_boot_ms() */
     bool overdue;    /* it did not, and was killed */
+    const struct bootstrap_offer *offer; /* what it is started with; NULL: nothing was brought */
+    bool brings;                         /* it began with something that was brought ... */
+    bool taken;                          /* ... and that was fit, and is on disk */
     sd_event_source *child_source, *message_source, *deadline_source;
     enum schedule_action action;
     bool have_result;

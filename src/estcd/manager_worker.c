@@ -79,7 +79,7 @@ static void write_history(const struct member *member, const struct attempt_resu
 }
 
 /* Nothing has changed, and nothing is to be tried again: whoever asked is told. */
-static void refuse_rollback(struct member *member, const struct attempt_result *result) {
+static void refuse(struct member *member, const char *what, const struct attempt_result *result) {
     const struct identity *identity = &member->identity;
     const char *text = result->text;
     write_history(member, result);
@@ -87,16 +87,16 @@ static void refuse_rollback(struct member *member, const struct attempt_result *
     if (identity->store_unfit ||
         (identity->attempts.failures > 0 && identity->attempts.last_result == ESTC_E_CREDENTIAL))
         member_watch(member);
-    journal_warning("%s: no rollback: %s", member->identity.config->id, text ? text : "");
+    journal_warning("%s: %s: %s", member->identity.config->id, what, text ? text : "");
     member_replan(member);
     tell(member, MANAGER_FAILED, NULL, text);
 }
 
 static void apply(struct member *member, const struct attempt_result *result) {
-    if (member->action == SCHEDULE_ROLLBACK && result->code) {
-        refuse_rollback(member, result);
-        return;
-    }
+    if (result->code && member->action == SCHEDULE_ROLLBACK)
+        return refuse(member, "no rollback", result);
+    if (result->code && member->brings && !member->taken)
+        return refuse(member, "what was brought is not taken", result);
     struct identity *identity = &member->identity;
     struct estc_error err = {0};
     bool had = identity->have_facts && identity->facts.not_after > timebase_now();
@@ -181,6 +181,7 @@ static void take_message(struct member *member, struct worker_message *message) 
         text_format("%s%s%s", attempt_step_texts[message->step], message->text ? ": " : "",
                     message->text ? message->text : "");
     journal_debug("%s: %s", member->identity.config->id, text ? text : "");
+    member->taken = true;
     tell(member, MANAGER_STEP, attempt_step_names[message->step], text);
 }
 
@@ -261,8 +262,9 @@ static void explain_death(struct member *member, const siginfo_t *si) {
 }
 
 void member_restart(struct member *member) {
-    if (!member->identity.working || member->restarted || member->action == SCHEDULE_ROLLBACK)
-        return; /* (which waits for no network) */
+    bool local = member->action == SCHEDULE_ROLLBACK || (member->brings && !member->taken);
+    if (!member->identity.working || member->restarted || local)
+        return; /* (what waits for no network) */
     member->restarted = member->restart = true;
     kill(member->pid, SIGKILL);
 }
@@ -323,6 +325,7 @@ void member_start(struct member *member, enum schedule_action action) {
         .action = action,
         .rekey = member->wants_rekey,
         .anew = member->wants_another,
+        .offer = member->offer,
         .timeout = schedule_attempt_limit(identity->config->attempt_timeout, left),
     };
     struct estc_error err = {0};
@@ -330,6 +333,8 @@ void member_start(struct member *member, enum schedule_action action) {
     identity->nudged_at = 0;
     member->wants_enroll = false;
     member->action = action;
+    member->brings = member->offer != NULL;
+    member->taken = false;
     member_unwatch(member);
     int rc = worker_start(&task, &member->pid, &member->fd, &err);
     if (!rc) {

@@ -15,6 +15,7 @@
  *   STATE/identities/ID/candidate -> generations/N      issued, and not in force yet
  *   STATE/identities/ID/trust/generations/N/{anchors,helpers}.pem, trust.json
  *   STATE/identities/ID/trust/current -> generations/N      the explicit anchors, from /crts
+ *   STATE/identities/ID/bootstrap/        what a person has brought: bootstrap.h
  *   STATE/identities/ID/birth.json        fingerprint of the birth certificate
  *   STATE/identities/ID/attempts.json     the manager's: failures in a row, last result, pause
  *   STATE/identities/ID/history.json      the manager's: how the last attempts ended

@@ -24,12 +24,14 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "bootstrap.h"
 #include "common/journal.h"
 #include "ctl/json.h"
 #include "sandbox.h"
 
 #define WORKER_FD 3
 #define TEXT_MAX 1024
+#define PASSED_MAX BOOTSTRAP_FILE_MAX_
 
 /* --- messages --- */
 
@@ -124,13 +126,32 @@ static void reset_signals(void) {
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* stdin and stdout from and to nowhere, stderr for the log, the socket at WORKER_FD, nothing else.
- * The socket first moves to where nothing is put in its place. */
-static void reset_descriptors(int fd) {
-    int own = fcntl(fd, F_DUPFD, WORKER_FD + 1);
+/* What the child is to do. */
+struct duty {
+    worker_fn fn;
+    const void *arg;
+    int64_t timeout;
+    const int *passed;
+    size_t n_passed;
+};
+
+/* stdin and stdout from and to nowhere, stderr for the log, the socket at WORKER_FD, what is passed
+ * behind it, nothing else. All first move to where nothing is put in their place. */
+static void reset_descriptors(const struct duty *duty, int fd) {
+    int end = WORKER_PASSED + (int)duty->n_passed, moved[PASSED_MAX];
+    int own = fcntl(fd, F_DUPFD, end);
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (own < 0 || null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
-        dup2(own, WORKER_FD) < 0 || close_range(WORKER_FD + 1, ~0U, 0) < 0)
+    bool ok = own >= 0 && null >= 0;
+    for (size_t i = 0; ok && i < duty->n_passed; i++) {
+        moved[i] = duty->passed[i] < 0 ? -1 : fcntl(duty->passed[i], F_DUPFD, end);
+        ok = duty->passed[i] < 0 || moved[i] >= 0;
+    }
+    ok = ok && dup2(null, STDIN_FILENO) >= 0 && dup2(null, STDOUT_FILENO) >= 0 &&
+         dup2(own, WORKER_FD) >= 0 &&
+         (duty->n_passed == 0 || close_range(WORKER_PASSED, (unsigned)end - 1, 0) == 0);
+    for (size_t i = 0; ok && i < duty->n_passed; i++)
+        ok = moved[i] < 0 || dup2(moved[i], WORKER_PASSED + (int)i) >= 0;
+    if (!ok || close_range((unsigned)end, ~0U, 0) < 0)
         _exit(EXIT_FAILURE);
 }
 
@@ -175,34 +196,45 @@ static int enter_sandbox(const struct attempt_task *task, struct estc_error *err
     return sandbox_enter(&paths, err);
 }
 
+/* What was brought now, from the descriptors that were passed. */
+static int take_offer(const struct attempt_task *task, struct estc_error *err) {
+    struct bootstrap_offer offer = *task->offer;
+    for (int i = 0; i < BOOTSTRAP_FILE_MAX_; i++)
+        offer.files[i] = offer.files[i] < 0 ? -1 : WORKER_PASSED + i;
+    return bootstrap_take(task->config->state_directory, task->identity->id, &offer, err);
+}
+
 static void run_attempt(const void *arg, int fd) {
     const struct attempt_task *task = arg;
     struct estc_error err = {0};
     struct attempt_result result = {0};
+    _cleanup(bootstrap_texts_clear) struct bootstrap_texts texts = {0};
+    struct config_identity identity;
     int rc = enter_sandbox(task, &err);
+    if (!rc && task->offer)
+        rc = take_offer(task, &err);
+    /* Only now, so that a name in that folder opens nothing that the cage does not. */
+    if (!rc)
+        rc =
+            bootstrap_apply(task->config->state_directory, task->identity, &texts, &identity, &err);
+    struct attempt_task own = *task;
+    own.identity = &identity;
     if (rc)
         result = (struct attempt_result){.code = rc, .text = strdup(err.text)};
     else
-        attempt_run(task, report, &fd, &result);
+        attempt_run(&own, report, &fd, &result);
     worker_send(fd, json_pack("{s:i, s:I, s:I, s:s*, s:s*}", "result", result.code, "retry_after",
                               (json_int_t)result.retry_after, "since", (json_int_t)result.since,
                               "text", result.text, "server", result.server));
     attempt_result_clear(&result);
 }
 
-/* What the child is to do. */
-struct duty {
-    worker_fn fn;
-    const void *arg;
-    int64_t timeout;
-};
-
 static _Noreturn void child(const struct duty *duty, int fd, pid_t parent) {
     /* An orphan must not go on alone: the next manager would start a second one. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
         _exit(EXIT_FAILURE);
     reset_signals();
-    reset_descriptors(fd);
+    reset_descriptors(duty, fd);
     reset_environment();
     protect_memory();
     journal_use_stderr();
@@ -213,9 +245,9 @@ static _Noreturn void child(const struct duty *duty, int fd, pid_t parent) {
     exit(EXIT_SUCCESS);
 }
 
-int worker_spawn(worker_fn fn, const void *arg, int64_t timeout, pid_t *pid, int *fd,
-                 struct estc_error *err) {
-    const struct duty duty = {fn, arg, timeout};
+int worker_spawn(worker_fn fn, const void *arg, int64_t timeout, const int *passed, size_t n,
+                 pid_t *pid, int *fd, struct estc_error *err) {
+    const struct duty duty = {fn, arg, timeout, passed, n};
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return estc_error_set(err, -errno, "cannot start a worker: %m");
@@ -237,5 +269,7 @@ int worker_spawn(worker_fn fn, const void *arg, int64_t timeout, pid_t *pid, int
 }
 
 int worker_start(const struct attempt_task *task, pid_t *pid, int *fd, struct estc_error *err) {
-    return worker_spawn(run_attempt, task, attempt_timeout(task), pid, fd, err);
+    const int *passed = task->offer ? task->offer->files : NULL;
+    return worker_spawn(run_attempt, task, attempt_timeout(task), passed,
+                        passed ? BOOTSTRAP_FILE_MAX_ : 0, pid, fd, err);
 }

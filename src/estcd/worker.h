@@ -23,8 +23,11 @@
 
 /* What a worker does; it may send messages to fd, and its end is that of the process. */
 typedef void (*worker_fn)(const void *arg, int fd);
-int worker_spawn(worker_fn fn, const void *arg, int64_t timeout, pid_t *pid, int *fd,
-                 struct estc_error *err);
+/* passed: descriptors that it keeps, so many, -1: none; in the child they are WORKER_PASSED and
+ * those that follow. */
+#define WORKER_PASSED 4
+int worker_spawn(worker_fn fn, const void *arg, int64_t timeout, const int *passed, size_t n,
+                 pid_t *pid, int *fd, struct estc_error *err);
 /* One message is one send(): whole or not at all. Takes the message; NULL is none. */
 void worker_send(int fd, json_t *message);
 

@@ -69,7 +69,7 @@ class Replies(harness.ClassSite):
         self.assertEqual(set(described.methods),
                          {"List", "Show", "Enroll", "Renew", "Retry", "Rekey", "Pause", "Resume",
                           "History", "Status", "NeedsRenewal", "Rollback", "Metrics", "CaCerts",
-                          "Reload", "Deployed", "Events", "Request", "Forget",
+                          "Reload", "Deployed", "Events", "Request", "Forget", "Bootstrap",
                           "Config", "Check"})
         self.assertTrue(described.doc)
         for name in described.methods:
