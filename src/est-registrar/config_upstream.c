@@ -127,7 +127,8 @@ void config_upstream_judge(const struct config *config, const struct conf_origin
     if (!config_has_upstream(config))
         return;
     judge_urls(u, where, errors);
-    if (config->ca_certificate || config->ca_key)
+    if (config->ca_certificate || config->ca_key || config->ca_chain || config->ca_previous ||
+        config->crl_file)
         conf_error(errors, where,
                    "ca: there is upstream as well, and one of them issues: remove one");
     if (config->seal_secrets || config->seal_certificates)

@@ -328,6 +328,8 @@ class Own(upstream.UpstreamCase):
                 ((str(self.own[1]), str(self.s.site / "server/key.pem")), "upstream.certificate"),
                 (("upstream = {", 'ca = { certificate = "x"; key = "y"; };\nupstream = {'),
                  "one of them issues: remove one"),
+                (("upstream = {", 'ca = { crl = { file = "x.crl"; }; };\nupstream = {'),
+                 "there is upstream as well"),
                 (("upstream = {", 'seal_secrets = "x";\nupstream = {'), "pass as they are")):
             with self.subTest(said):
                 self.assertIn(change[0], text)
