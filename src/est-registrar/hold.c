@@ -20,6 +20,7 @@ struct held {
     struct estc_peer peer;
     struct estc_request request;
     int64_t deadline; /* CLOCK_BOOTTIME, ms */
+    bool again;       /* something was decided since it was asked */
     /* what the two above point to */
     struct estc_binding binding;
     char *address, *path, *query;
@@ -30,6 +31,7 @@ struct hold {
     const struct estc_server *server;
     struct estc_listener *listener;
     sd_event_source *timer;
+    sd_event_source *turn;     /* asks one of them again, and lets the loop go on */
     struct held *first, **end; /* in the order that they came */
 };
 
@@ -83,7 +85,6 @@ static bool answer(struct hold *hold, struct held *h, bool last) {
 enum asking {
     ASK_OVER, /* whose time is over, alone */
     ASK_NEXT, /* and the others, until one that comes after an answer still has to wait */
-    ASK_ALL,
 };
 
 static void go_through(struct hold *hold, enum asking asking) {
@@ -114,8 +115,39 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *arg) {
     return 0;
 }
 
+static void next_turn(struct hold *hold) {
+    int rc = sd_event_source_set_enabled(hold->turn, SD_EVENT_ONESHOT);
+    if (rc < 0)
+        journal_error("cannot go on with what waits: %s", strerror(-rc));
+}
+
+/* One of them, so that a hundred signatures are not in the way of what comes meanwhile. */
+static int on_turn(sd_event_source *source, void *arg) {
+    (void)source;
+    struct hold *hold = arg;
+    struct held **at = &hold->first;
+    while (*at && !(*at)->again)
+        at = &(*at)->next;
+    struct held *h = *at;
+    if (!h)
+        return 0;
+    h->again = false;
+    if (answer(hold, h, h->deadline <= clock_boot_ms())) {
+        *at = h->next;
+        if (!h->next)
+            hold->end = at;
+        held_free(h);
+        set_timer(hold);
+    }
+    next_turn(hold);
+    return 0;
+}
+
 void hold_ask_again(struct hold *hold) {
-    go_through(hold, ASK_ALL);
+    for (struct held *h = hold->first; h; h = h->next)
+        h->again = true;
+    if (hold->first)
+        next_turn(hold);
 }
 
 void hold_ask_next(struct hold *hold) {
@@ -163,6 +195,7 @@ struct hold *hold_free(struct hold *hold) {
         held_free(h);
     }
     sd_event_source_disable_unref(hold->timer);
+    sd_event_source_disable_unref(hold->turn);
     free(hold);
     return NULL;
 }
@@ -178,6 +211,10 @@ int hold_new(sd_event *event, const struct estc_server *server, struct estc_list
     int rc = sd_event_add_time(event, &hold->timer, CLOCK_BOOTTIME, 0, 0, on_timer, hold);
     if (rc >= 0)
         rc = sd_event_source_set_enabled(hold->timer, SD_EVENT_OFF);
+    if (rc >= 0)
+        rc = sd_event_add_defer(event, &hold->turn, on_turn, hold);
+    if (rc >= 0)
+        rc = sd_event_source_set_enabled(hold->turn, SD_EVENT_OFF);
     if (rc < 0) {
         hold_free(hold);
         return estc_error_set(err, rc, "cannot make a timer: %s", strerror(-rc));

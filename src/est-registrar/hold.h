@@ -22,7 +22,8 @@ struct hold *hold_free(struct hold *hold);
 int hold_add(struct hold *hold, const struct estc_peer *peer, const struct estc_request *request,
              int64_t seconds);
 
-/* Something was decided: asks again for all that are kept, and answers those that it was about. */
+/* Something was decided: asks again for all that are kept, one at each turn of the loop, and
+ * answers those that it was about. */
 void hold_ask_again(struct hold *hold);
 /* Something is there that one of them may have been waiting for: asks again, the longest waiting
  * first, until there is no more of it. */

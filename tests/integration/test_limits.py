@@ -142,13 +142,16 @@ class Limits(harness.TestCase):
 
     # --- keys that take long ---
 
+    @classmethod
+    def setUpClass(cls):
+        cls.request = pki.request(pki.new_key("rsa3072"), "gateway-1-key")
+
     def ask_for_keys(self, site, count):
         """(dotted code, seconds until one is to come again or None) of so many at once."""
-        request = pki.request(pki.new_key("rsa3072"), "gateway-1-key")
         answers = []
 
         def ask(client):
-            code, _, last = client.request(coap.POST, f"{EST}/skg", request, coap.PKCS10)
+            code, _, last = client.request(coap.POST, f"{EST}/skg", self.request, coap.PKCS10)
             answers.append((code, last.number(coap.MAX_AGE)))
 
         threads = [threading.Thread(target=ask, args=(self.client(site, timeout=60),))
