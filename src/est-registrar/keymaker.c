@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A thread and not a process: a key of anybody's is in this process anyhow until it is sent, and
- * making one touches nothing but itself. It takes no signal and knows no loop; a counter of the
- * kernel's wakes that.
+ * making one touches nothing but itself. It is there while something is wanted, so that whoever
+ * forks is mostly alone; it takes no signal and knows no loop, which a counter of the kernel's
+ * wakes.
  */
 #include "keymaker.h"
 
@@ -24,11 +25,11 @@ enum keymaker_state {
 };
 
 struct keymaker {
-    pthread_mutex_t lock; /* of all but the first two */
-    pthread_t thread;
-    bool runs;
     int fd;
-    pthread_cond_t change;
+    pthread_t thread;
+    bool started;         /* and has to be joined; the loop's */
+    pthread_mutex_t lock; /* of what follows */
+    bool busy;            /* it will look once more for what is wanted */
     bool ends;
     struct {
         enum keymaker_state state;
@@ -77,20 +78,36 @@ static void make(struct keymaker *m, int type) {
 static void *run(void *arg) {
     struct keymaker *m = arg;
     pthread_mutex_lock(&m->lock);
-    for (int type = 0; !m->ends;) {
-        int wanted = next_wanted(m, type);
-        if (wanted < 0) {
-            pthread_cond_wait(&m->change, &m->lock);
-            continue;
-        }
-        type = wanted;
+    int type = 0;
+    while (!m->ends && (type = next_wanted(m, type)) >= 0)
         make(m, type);
-    }
+    m->busy = false;
     pthread_mutex_unlock(&m->lock);
     return NULL;
 }
 
 /* --- the loop's side --- */
+
+/* With all signals blocked, which the thread inherits. */
+static int start(struct keymaker *m) {
+    sigset_t all, before;
+    if (m->started)
+        pthread_join(m->thread, NULL); /* it has nothing to do any more but to end */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&m->thread, NULL, run, m);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    m->started = m->busy = rc == 0;
+    return -rc;
+}
+
+static int want(struct keymaker *m, enum estc_key_type type, struct estc_error *err) {
+    int rc = m->busy ? 0 : start(m);
+    if (rc)
+        return estc_error_set(err, rc, "cannot start a thread that makes keys: %s", strerror(-rc));
+    m->kinds[type].state = KEYMAKER_WANTED;
+    return -EINPROGRESS;
+}
 
 int keymaker_take(struct keymaker *m, enum estc_key_type type, EVP_PKEY **out,
                   struct estc_error *err) {
@@ -98,8 +115,7 @@ int keymaker_take(struct keymaker *m, enum estc_key_type type, EVP_PKEY **out,
     pthread_mutex_lock(&m->lock);
     switch (m->kinds[type].state) {
     case KEYMAKER_NONE:
-        m->kinds[type].state = KEYMAKER_WANTED;
-        pthread_cond_signal(&m->change);
+        rc = want(m, type, err);
         break;
     case KEYMAKER_WANTED:
         break;
@@ -133,16 +149,13 @@ void keymaker_seen(struct keymaker *m) {
 struct keymaker *keymaker_free(struct keymaker *m) {
     if (!m)
         return NULL;
-    if (m->runs) {
-        pthread_mutex_lock(&m->lock);
-        m->ends = true;
-        pthread_cond_signal(&m->change);
-        pthread_mutex_unlock(&m->lock);
+    pthread_mutex_lock(&m->lock);
+    m->ends = true;
+    pthread_mutex_unlock(&m->lock);
+    if (m->started)
         pthread_join(m->thread, NULL);
-    }
     for (int i = 0; i < ESTC_KEY_TYPE_MAX_; i++)
         EVP_PKEY_free(m->kinds[i].key);
-    pthread_cond_destroy(&m->change);
     pthread_mutex_destroy(&m->lock);
     if (m->fd >= 0)
         close(m->fd);
@@ -150,28 +163,16 @@ struct keymaker *keymaker_free(struct keymaker *m) {
     return NULL;
 }
 
-/* With all signals blocked, which the thread inherits. */
-static int start(struct keymaker *m) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&m->thread, NULL, run, m);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    m->runs = rc == 0;
-    return -rc;
-}
-
 int keymaker_new(struct keymaker **out, struct estc_error *err) {
     struct keymaker *m = calloc(1, sizeof(*m));
     if (!m)
         return estc_error_set(err, -ENOMEM, "out of memory");
     pthread_mutex_init(&m->lock, NULL);
-    pthread_cond_init(&m->change, NULL);
     m->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int rc = m->fd < 0 ? -errno : start(m);
-    if (rc) {
+    if (m->fd < 0) {
+        int rc = -errno;
         keymaker_free(m);
-        return estc_error_set(err, rc, "cannot start a thread that makes keys: %s", strerror(-rc));
+        return estc_error_set(err, rc, "cannot make a counter: %s", strerror(-rc));
     }
     *out = m;
     return 0;
