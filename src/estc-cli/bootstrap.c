@@ -23,8 +23,8 @@ void bootstrap_files(const struct cli *cli, struct bootstrap_file out[static BOO
 
 json_t *bootstrap_params(const struct cli *cli, const char *id) {
     struct bootstrap_file files[BOOTSTRAP_FILES];
-    _cleanup(json_freep) json_t *params = json_pack("{s:s, s:s*}", "id", id, "fingerprint",
-                                                    cli->fingerprint);
+    _cleanup(json_freep) json_t *params =
+        json_pack("{s:s, s:s*}", "id", id, "fingerprint", cli->fingerprint);
     _cleanup(json_freep) json_t *names = json_array();
     bootstrap_files(cli, files);
     for (size_t i = 0; i < BOOTSTRAP_FILES; i++)
@@ -37,8 +37,8 @@ json_t *bootstrap_params(const struct cli *cli, const char *id) {
     return TAKE(params);
 }
 
-int bootstrap_open(const struct cli *cli, struct ctl_client *client, int fds[static BOOTSTRAP_FILES],
-                   size_t *n) {
+int bootstrap_open(const struct cli *cli, struct ctl_client *client,
+                   int fds[static BOOTSTRAP_FILES], size_t *n) {
     struct bootstrap_file files[BOOTSTRAP_FILES];
     bootstrap_files(cli, files);
     *n = 0;
@@ -62,9 +62,9 @@ int bootstrap_check(const struct cli *cli) {
     const char *fault =
         cli->trust && cli->fingerprint ? "--trust and --fingerprint exclude each other"
         : brings && cli->reset         ? "--reset takes back what was brought, and brings nothing"
-        : !brings && !cli->reset       ? "nothing is brought: give --birth, --trust, --fingerprint, or "
-                                         "--reset to take back what was"
-                                       : NULL;
+        : !brings && !cli->reset ? "nothing is brought: give --birth, --trust, --fingerprint, or "
+                                   "--reset to take back what was"
+                                 : NULL;
     if (fault)
         say_error("bootstrap: %s", fault);
     return fault ? EXIT_BAD_USAGE : EXIT_DONE;

@@ -18,5 +18,5 @@ void bootstrap_files(const struct cli *cli, struct bootstrap_file out[static BOO
 int bootstrap_check(const struct cli *cli);
 json_t *bootstrap_params(const struct cli *cli, const char *id);
 /* Has the files go with the next call. *n of fds are the caller's to close, whatever it returns. */
-int bootstrap_open(const struct cli *cli, struct ctl_client *client, int fds[static BOOTSTRAP_FILES],
-                   size_t *n);
+int bootstrap_open(const struct cli *cli, struct ctl_client *client,
+                   int fds[static BOOTSTRAP_FILES], size_t *n);

@@ -95,8 +95,9 @@ static int judge(const char *folder, int fd, struct estc_error *err) {
     if (faccessat(fd, CERTIFICATE, F_OK, 0) == 0)
         rc = pem_read_credentials(cert, key, &credentials, err);
     else if (faccessat(fd, KEY, F_OK, 0) == 0)
-        rc = estc_error_set(err, ESTC_E_CREDENTIAL, "a key alone is no birth credential: give the "
-                                                    "certificate, too (--birth)");
+        rc = estc_error_set(err, ESTC_E_CREDENTIAL,
+                            "a key alone is no birth credential: give the "
+                            "certificate, too (--birth)");
     if (!rc && faccessat(fd, TRUST, F_OK, 0) == 0)
         rc = pem_read_trust(anchors, &trust, err);
     if (rc)
