@@ -111,7 +111,11 @@ static int judge_client(struct judge *judge, X509_STORE_CTX *ctx) {
     pthread_once(&judge_slot_once, judge_slot_make);
     if (judge->may_have_expired && X509_STORE_CTX_set_ex_data(ctx, judge_slot, judge) == 1)
         X509_STORE_CTX_set_verify_cb(ctx, forgive_age);
-    return verify_chain(judge, ctx);
+    int ok = verify_chain(judge, ctx);
+    X509 *leaf = X509_STORE_CTX_get0_cert(ctx);
+    return ok > 0 && judge->is_revoked && judge->is_revoked(judge->arg, leaf) > 0
+               ? refuse(ctx, leaf, X509_V_ERR_CERT_REVOKED)
+               : ok;
 }
 
 int judge_verify(struct judge *judge, X509_STORE_CTX *ctx) {

@@ -19,6 +19,8 @@ struct judge {
     bool provisional; /* everybody passes, and nothing may be believed */
     /* On a server: anchors below which a client's certificate may have expired; or NULL. */
     const struct estc_trust *may_have_expired;
+    int (*is_revoked)(void *arg, X509 *cert); /* on a server: see <estc/listener.h>; or NULL */
+    void *arg;
     int64_t now;          /* 0: the system clock; may be an estc_at_least() on a client */
     enum estc_voucher by; /* out: who vouched for the last one that passed */
 };

@@ -245,7 +245,10 @@ static int listener_open(struct estc_listener *l, const struct estc_listener_opt
     unsigned mtu = o->mtu ? o->mtu : LISTENER_MTU_DEFAULT;
     struct dtls_config config = {
         .credentials = &o->credentials,
-        .judge = {.implicit_trust = o->client_trust, .may_have_expired = o->expired_trust},
+        .judge = {.implicit_trust = o->client_trust,
+                  .may_have_expired = o->expired_trust,
+                  .is_revoked = o->is_revoked,
+                  .arg = o->arg},
         .timeout = o->dtls_timeout,
         /* Clients of both kinds come to one socket. */
         .datagram = (mtu > LISTENER_MTU_MIN ? mtu : LISTENER_MTU_MIN) - HANDSHAKE_HEADERS_IPV6,
@@ -255,7 +258,7 @@ static int listener_open(struct estc_listener *l, const struct estc_listener_opt
         r = dtls_new(&config, &l->dtls, err);
     if (r)
         return r;
-    l->resume = resume_new(dtls_ssl_ctx(l->dtls), o->may_resume, o->arg);
+    l->resume = resume_new(dtls_ssl_ctx(l->dtls), o->is_revoked, o->arg);
     if (!l->resume)
         return estc_error_set(err, -ENOMEM, "out of memory");
     coap_context_t *coap = dtls_coap(l->dtls);

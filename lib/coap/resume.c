@@ -57,7 +57,7 @@ static bool resume_may(const struct resume *resume, const struct resume_entry *e
     X509 *cert = SSL_SESSION_get0_peer(entry->session);
     return clock_boot_ms() < entry->until && cert &&
            X509_cmp_current_time(X509_get0_notAfter(cert)) > 0 &&
-           (!resume->ask || resume->ask(resume->arg, cert));
+           (!resume->ask || resume->ask(resume->arg, cert) == 0);
 }
 
 /* 1: the reference is ours now. */

@@ -16,7 +16,7 @@
 struct resume;
 
 /* May the holder of this certificate come back? Asked each time; no means a full handshake. */
-typedef bool (*resume_ask_fn)(void *arg, X509 *cert);
+typedef int (*resume_ask_fn)(void *arg, X509 *cert);
 
 /* Has ctx keep its sessions here; the memory must outlive ctx. ask may be NULL: all may whose
  * certificate is still valid. NULL without memory. */

@@ -84,6 +84,17 @@ static bool check_request(const struct answer *a) {
     return false;
 }
 
+/* The same for who asks. */
+static bool check_peer(const struct answer *a) {
+    const struct estc_server_ops *ops = a->server->ops;
+    struct estc_error err = {0};
+    int64_t retry_after = 0;
+    int rc = ops->admit ? ops->admit(a->server->arg, a->peer, &retry_after, &err) : 0;
+    if (rc)
+        answer_failure(a, rc, retry_after, &err);
+    return rc == 0;
+}
+
 static void answer_cacerts(const struct answer *a) {
     _cleanup(sk_x509_freep) STACK_OF(X509) *certs = NULL;
     struct estc_error err = {0};
@@ -118,7 +129,7 @@ void estc_server_answer(const struct estc_server *server, const struct estc_peer
         answer_core(server, request, response);
     } else if (!route(&a)) {
         answer_error(response, 404, "no such resource");
-    } else if (check_request(&a)) {
+    } else if (check_request(&a) && check_peer(&a)) {
         switch (a.op) {
         case ESTC_OP_CRTS:
             answer_cacerts(&a);

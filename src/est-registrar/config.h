@@ -45,12 +45,17 @@ struct config_attributes {
     int demand;        /* enum conf_bool: refuse requests that lack what is said here */
 };
 
+/* What a CRL that is out of date means for the certificates that it is about. */
+enum config_crl_outdated { CONFIG_CRL_REFUSE, CONFIG_CRL_ACCEPT };
+
 /* Who may authenticate a first enrolment. */
 struct config_client_ca {
     struct conf_origin origin; /* first: see conf_list */
     char *name;
     char *certificate;  /* PEM path: one or more anchors */
     int accept_expired; /* enum conf_bool: its certificates count after their end, too */
+    char *crl;          /* path of its CRL, PEM or DER; NULL: none is looked at */
+    int crl_outdated;   /* enum config_crl_outdated */
 };
 
 /* The parts of a subject that a rule can have patterns for, and that "${...}" in a pattern can

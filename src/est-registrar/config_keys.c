@@ -11,6 +11,9 @@
 #define HOLD_MAX 60           /* clients that wait without a sign of life give up, too */
 #define RETRY_MAX (7 * 86400) /* of Max-Age: our own devices ask once a week at the least */
 
+static const char *const crl_outdated_names[] = {
+    [CONFIG_CRL_REFUSE] = "refuse", [CONFIG_CRL_ACCEPT] = "accept", NULL};
+
 #define AT(member) offsetof(struct config_client_ca, member)
 static const struct conf_key client_ca_keys[] = {
     {.name = "name",
@@ -31,6 +34,17 @@ static const struct conf_key client_ca_keys[] = {
      .offset = AT(accept_expired),
      .fallback = "false",
      .help = "let in certificates of it that have expired"},
+    {.name = "crl",
+     .type = CONF_FILE,
+     .offset = AT(crl),
+     .min = 1,
+     .help = "PEM or DER file: what it has revoked"},
+    {.name = "crl_outdated",
+     .type = CONF_CHOICE,
+     .offset = AT(crl_outdated),
+     .choices = crl_outdated_names,
+     .fallback = "refuse",
+     .help = "what is done when that is out of date"},
     {.name = NULL},
 };
 #undef AT

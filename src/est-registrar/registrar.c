@@ -21,6 +21,8 @@
 #include "policy.h"
 #include "upstream_cache.h"
 
+#define RETRY_CRL 300 /* seconds, while a CRL is out of date */
+
 static int out_of_memory(struct estc_error *err) {
     return estc_error_set(err, -ENOMEM, "out of memory");
 }
@@ -74,6 +76,38 @@ static int op_cacerts(void *arg, const struct estc_peer *peer, const char *label
     return registrar->issuer->cacerts(registrar, label, out, err);
 }
 
+/* 0, ESTC_E_REJECTED, ESTC_E_TIMEOUT without a valid CRL, or the ledger's errno. */
+static int ask_revoked(struct registrar *registrar, X509 *cert, struct estc_error *err) {
+    struct ledger *ledger = registrar->ledger;
+    _cleanup(estc_cert_facts_clear) struct estc_cert_facts facts = {0};
+    _cleanup(ledger_entry_clear) struct ledger_entry entry = {0};
+    int rc = crls_ask(registrar->crls, cert, clock_real(), err);
+    if (!rc)
+        rc = estc_cert_facts_get(cert, &facts, err);
+    if (!rc)
+        rc = ledger->ops->find(ledger, facts.sha256, &entry, err);
+    if (!rc && entry.revoked_at)
+        return estc_error_set(err, ESTC_E_REJECTED, "the client certificate is revoked");
+    return rc == -ENOENT ? 0 : rc;
+}
+
+int registrar_is_revoked(struct registrar *registrar, X509 *cert) {
+    struct estc_error why = {0};
+    int rc = ask_revoked(registrar, cert, &why);
+    return rc == ESTC_E_REJECTED ? 1 : rc > 0 ? -EAGAIN : rc;
+}
+
+/* Connections last, so each request asks anew. A ledger that cannot be read stops nobody here: what
+ * needs it fails by itself, and /crts does not. */
+static int op_admit(void *arg, const struct estc_peer *peer, int64_t *retry_after,
+                    struct estc_error *err) {
+    int rc = ask_revoked(arg, peer->cert, err);
+    if (rc == ESTC_E_REJECTED)
+        journal_notice("%s: refused: %s", peer->address, err->text);
+    *retry_after = RETRY_CRL;
+    return rc == ESTC_E_REJECTED || rc == ESTC_E_TIMEOUT ? rc : 0;
+}
+
 static bool op_issued(void *arg, const struct estc_peer *peer) {
     return registrar_is_ours(arg, peer->cert, clock_real());
 }
@@ -81,6 +115,7 @@ static bool op_issued(void *arg, const struct estc_peer *peer) {
 /* An operation that is not there is not offered either. */
 static struct estc_server_ops make_ops(const struct registrar *registrar) {
     return (struct estc_server_ops){
+        .admit = op_admit,
         .cacerts = op_cacerts,
         .enroll = registrar_enroll,
         .generate = registrar->config->server_keys == CONF_TRUE ? registrar_generate : NULL,
@@ -101,17 +136,6 @@ void registrar_seen(struct registrar *registrar) {
     keygen_seen(registrar->keygen);
 }
 
-bool registrar_may_resume(struct registrar *registrar, X509 *cert) {
-    struct ledger *ledger = registrar->ledger;
-    _cleanup(estc_cert_facts_clear) struct estc_cert_facts facts = {0};
-    _cleanup(ledger_entry_clear) struct ledger_entry entry = {0};
-    struct estc_error why = {0};
-    int rc = estc_cert_facts_get(cert, &facts, &why);
-    if (!rc)
-        rc = ledger->ops->find(ledger, facts.sha256, &entry, &why);
-    return rc == -ENOENT || (!rc && !entry.revoked_at);
-}
-
 void registrar_reopen(struct registrar *registrar) {
     audit_reopen(registrar->audit);
 }
@@ -129,6 +153,7 @@ struct registrar *registrar_close(struct registrar *registrar) {
     estc_trust_free(registrar->expired);
     crl_free(registrar->crl);
     writer_free(registrar->writer);
+    crls_close(registrar->crls);
     ledger_closep(&registrar->ledger);
     keygen_close(registrar->keygen);
     audit_close(registrar->audit);
@@ -226,7 +251,7 @@ static int open_trust(struct registrar *registrar, struct estc_error *err) {
         rc = out_of_memory(err);
     for (size_t i = 0; !rc && i < config->client_cas.n; i++)
         rc = add_client_ca(registrar, i, err);
-    return rc;
+    return rc ? rc : crls_open(config, registrar->client_cas, &registrar->crls, err);
 }
 
 int registrar_open(const struct config *config, struct registrar **out, struct estc_error *err) {

@@ -36,8 +36,8 @@ int registrar_open_client_ca(const struct config_client_ca *config, const STACK_
 
 /* Whom a handshake accepts: the issuing CA and all client CAs. */
 const struct estc_trust *registrar_client_trust(const struct registrar *registrar);
-/* False for a certificate that the ledger has as revoked, or when it cannot be asked. */
-bool registrar_may_resume(struct registrar *registrar, X509 *cert);
+/* Whether ledger or CRL have it as revoked: 0, 1, or a negative errno when they cannot be asked. */
+int registrar_is_revoked(struct registrar *registrar, X509 *cert);
 
 /* Those of them below which a certificate may have expired (RFC 9148 section 3). */
 const struct estc_trust *registrar_expired_trust(const struct registrar *registrar);

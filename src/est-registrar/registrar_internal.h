@@ -4,6 +4,7 @@
 
 #include "audit.h"
 #include "crl.h"
+#include "crls.h"
 #include "issuer.h"
 #include "keygen.h"
 #include "registrar.h"
@@ -21,6 +22,7 @@ struct registrar {
     struct ledger *ledger;
     struct writer *writer; /* NULL: the ledger is written to at once */
     struct crl *crl;       /* NULL: none is written */
+    struct crls *crls;     /* of the client CAs */
     struct audit *audit;
     struct keygen *keygen;          /* NULL: no keys are made here */
     struct estc_server_ops ops;     /* what there is accordingly */

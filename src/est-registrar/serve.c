@@ -28,6 +28,7 @@
 #include "common/pem.h"
 #include "common/service.h"
 #include "control.h"
+#include "crls.h"
 #include "discover.h"
 #include "hold.h"
 #include "keygen.h"
@@ -121,9 +122,9 @@ static void answer(void *arg, const struct estc_peer *peer, const struct estc_re
                       request->path, peer->address, response->code / 100, response->code % 100);
 }
 
-static bool may_resume(void *arg, X509 *cert) {
+static int is_revoked(void *arg, X509 *cert) {
     const struct serving *s = arg;
-    return registrar_may_resume(s->registrar, cert);
+    return registrar_is_revoked(s->registrar, cert);
 }
 
 static int open_listener(const struct config *config, struct serving *s, struct estc_error *err) {
@@ -148,7 +149,7 @@ static int open_listener(const struct config *config, struct serving *s, struct 
         .mtu = (unsigned)config->mtu,
         .dtls_timeout = (unsigned)config->dtls_timeout,
         .answer = answer,
-        .may_resume = may_resume,
+        .is_revoked = is_revoked,
         .arg = s,
     };
     return estc_listener_new(&options, &s->listener, err);
@@ -298,7 +299,8 @@ int serve_check(const struct config *config) {
         faults++, fprintf(stderr, "est-registrar: %s\n", err.text);
     for (size_t i = 0; i < config->client_cas.n; i++) {
         struct estc_trust *trust = NULL;
-        if (registrar_open_client_ca(config_client_ca_at(config, i), ours, &trust, &err))
+        if (registrar_open_client_ca(config_client_ca_at(config, i), ours, &trust, &err) ||
+            crls_check(config_client_ca_at(config, i), trust, &err))
             faults++, fprintf(stderr, "est-registrar: %s\n", err.text);
         estc_trust_free(trust);
     }

@@ -7,6 +7,7 @@ import sqlite3
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs7
+from OpenSSL import SSL
 
 import coap
 import harness
@@ -189,9 +190,13 @@ class Life(RegistrarCase):
         self.s.start_registrar()
         key = pki.new_key()
         cert = self.enroll(pki.request(key, "gateway-1"))
-        self.sql(f"UPDATE certificates SET revoked_at = 1 WHERE serial LIKE '%{cert.serial_number:X}'")
-        code, text = self.post("sren", pki.request(pki.new_key(), "gateway-1"), key=key, certs=[cert])
-        self.assertEqual((code, text), (403, "the client certificate is revoked"))
+        with rogue_client.Client(self.s.port, key, [cert]) as client:
+            self.sql("UPDATE certificates SET revoked_at = 1 "
+                     f"WHERE serial LIKE '%{cert.serial_number:X}'")
+            for code, body, _ in (client.request(coap.POST, f"{EST}/sren",
+                                                 pki.request(pki.new_key(), "gateway-1"), coap.PKCS10),
+                                  client.request(coap.GET, f"{EST}/crts")):
+                self.assertEqual((code, body.decode()), (403, "the client certificate is revoked"))
         self.assertEqual(self.sql("SELECT count(*) FROM certificates"), [(1,)])
 
     def test_a_revoked_certificate_gets_no_old_session_back(self):
@@ -209,7 +214,10 @@ class Life(RegistrarCase):
         self.assertTrue(full)
         self.assertEqual(connect(session)[1], False)
         self.sql("UPDATE certificates SET revoked_at = 1")
-        self.assertEqual(connect(session)[1], True)
+        for before in (session, None):
+            with self.assertRaises(SSL.Error) as raised:
+                connect(before)
+            self.assertIn("certificate revoked", str(raised.exception))
 
     def test_a_name_belongs_to_one_device(self):
         text = self.conf.read_text().replace('"${CN}-*"', '"shared"')

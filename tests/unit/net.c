@@ -138,7 +138,7 @@ static void net_serve_run(int ready, int stop, void *arg) {
         .mtu = s->mtu,
         .max_waiting = s->max_waiting,
         .answer = s->answer,
-        .may_resume = s->may_resume,
+        .is_revoked = s->is_revoked,
         .arg = s->arg,
     };
     struct estc_listener *l = NULL;

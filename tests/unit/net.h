@@ -72,7 +72,7 @@ struct net_server {
     size_t max_body;
     unsigned idle_timeout, max_waiting, mtu;
     estc_answer_fn answer;
-    bool (*may_resume)(void *arg, X509 *cert);
+    int (*is_revoked)(void *arg, X509 *cert);
     void *arg;
     void (*tick)(struct estc_listener *l, void *arg); /* 50 times a second; NULL: never */
 };

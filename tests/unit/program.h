@@ -72,7 +72,8 @@ static inline int program_enroll(void *arg, const struct estc_peer *peer,
     return 0;
 }
 
-static const struct estc_server_ops program_ops = {program_cacerts, program_enroll};
+static const struct estc_server_ops program_ops = {.cacerts = program_cacerts,
+                                                   .enroll = program_enroll};
 
 static inline int program_setup(void **state) {
     static const char *const sans[] = {"DNS:gw.example", NULL};

@@ -5,6 +5,7 @@
  */
 #include "ends.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "coap/resume.h"
@@ -133,15 +134,37 @@ static SSL_SESSION *visit(uint16_t port, const struct net_id *id, SSL_SESSION *r
     return session;
 }
 
-static bool not_the_client(void *arg, X509 *cert) {
+static int unknown_for_the_client(void *arg, X509 *cert) {
     (void)arg;
-    return X509_cmp(cert, ends_pki.client.cert) != 0;
+    return X509_cmp(cert, ends_pki.client.cert) == 0 ? -EAGAIN : 0;
 }
 
-static void t10_refused_certificate_needs_a_full_handshake(void **state) {
+static int the_client(void *arg, X509 *cert) {
+    (void)arg;
+    return X509_cmp(cert, ends_pki.client.cert) == 0;
+}
+
+static void t10_revoked_certificate_gets_no_handshake(void **state) {
     (void)state;
     struct net_server server = server_for(&ends_pki.server);
-    server.may_resume = not_the_client;
+    server.is_revoked = the_client;
+    struct net_id other =
+        net_issue(&ends_pki.root, ESTC_KEY_P256, (struct support_cert_spec){.subject = "CN=other"});
+    struct net_child child = net_serve(&server);
+    struct net_tls how = {.id = &ends_pki.client, .version = DTLS1_2_VERSION};
+    int alert = -1;
+    assert_null(net_connect(server.port, &how, &alert));
+    assert_int_equal(alert, SSL_AD_CERTIFICATE_REVOKED);
+    bool came_back;
+    SSL_SESSION_free(visit(server.port, &other, NULL, 0, &came_back));
+    net_stop(&child);
+    net_id_clear(&other);
+}
+
+static void t10_doubtful_certificate_needs_a_full_handshake(void **state) {
+    (void)state;
+    struct net_server server = server_for(&ends_pki.server);
+    server.is_revoked = unknown_for_the_client;
     struct net_id other =
         net_issue(&ends_pki.root, ESTC_KEY_P256, (struct support_cert_spec){.subject = "CN=other"});
     struct net_child child = net_serve(&server);
@@ -203,7 +226,8 @@ int main(void) {
         cmocka_unit_test(t10_p02_client_comes_back),
         cmocka_unit_test(t10_refusal_by_alert_leads_to_a_full_handshake),
         cmocka_unit_test(t10_session_without_extended_master_secret_is_not_kept),
-        cmocka_unit_test(t10_refused_certificate_needs_a_full_handshake),
+        cmocka_unit_test(t10_revoked_certificate_gets_no_handshake),
+        cmocka_unit_test(t10_doubtful_certificate_needs_a_full_handshake),
         cmocka_unit_test(t10_expired_certificate_does_not_come_back),
         cmocka_unit_test(t10_memory_of_sessions_is_bounded),
     };

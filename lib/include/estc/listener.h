@@ -45,9 +45,10 @@ struct estc_listener_options {
     unsigned mtu;              /* largest IP packet that gets to clients, 256..9000; 0: 1280 */
     unsigned dtls_timeout;     /* as in <estc/coaps.h> */
     estc_answer_fn answer;
-    /* May a client with this certificate resume its DTLS session? No, like an expired certificate,
-     * makes it do a full handshake. NULL: yes. */
-    bool (*may_resume)(void *arg, X509 *cert);
+    /* Is this client certificate revoked? 0: no. 1: yes, and there is neither a handshake nor a
+     * session to resume. Negative: that is not known now; it makes the client do a full handshake,
+     * as an expired certificate does, and its requests are answer's to judge. NULL: none is. */
+    int (*is_revoked)(void *arg, X509 *cert);
     void *arg;
 };
 

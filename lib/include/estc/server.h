@@ -66,6 +66,9 @@ struct estc_server_ops {
      * A request may want other names than it has (estc_csr_new_names()): they are granted, or the
      * request is refused, but never passed over.
      */
+    /* Whether the peer may ask for anything at all; asked before each of the others. NULL: yes. */
+    int (*admit)(void *arg, const struct estc_peer *peer, int64_t *retry_after,
+                 struct estc_error *err);
     int (*cacerts)(void *arg, const struct estc_peer *peer, const char *label,
                    STACK_OF(X509) * *out, struct estc_error *err);
     int (*enroll)(void *arg, const struct estc_peer *peer,
