@@ -198,6 +198,10 @@ static int check_not_ours(const STACK_OF(X509) * ours, const STACK_OF(X509) * an
     return 0;
 }
 
+const STACK_OF(X509) * registrar_ours_and_above(const struct ca *ca, const STACK_OF(X509) * ours) {
+    return ca ? ca_certificates(ca) : ours;
+}
+
 int registrar_open_client_ca(const struct config_client_ca *config, const STACK_OF(X509) * ours,
                              struct estc_trust **out, struct estc_error *err) {
     _cleanup(trust_freep) struct estc_trust *trust = NULL;
@@ -213,7 +217,8 @@ int registrar_open_client_ca(const struct config_client_ca *config, const STACK_
 static int add_client_ca(struct registrar *registrar, size_t i, struct estc_error *err) {
     const struct config_client_ca *config = config_client_ca_at(registrar->config, i);
     struct estc_trust **out = &registrar->client_cas[i];
-    int rc = registrar_open_client_ca(config, registrar->ours, out, err);
+    int rc = registrar_open_client_ca(
+        config, registrar_ours_and_above(registrar->ca, registrar->ours), out, err);
     if (!rc)
         rc = add_all(registrar->all, estc_trust_anchors(*out), err);
     if (!rc && config->accept_expired == CONF_TRUE)

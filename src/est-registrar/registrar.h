@@ -29,6 +29,9 @@ struct registrar *registrar_close(struct registrar *registrar);
 int registrar_open_issuers(const struct config *config, struct ca **ca, STACK_OF(X509) * *out,
                            struct estc_error *err);
 
+/* The same and what a client's chain may go through above them. Owned by ca or ours. */
+const STACK_OF(X509) * registrar_ours_and_above(const struct ca *ca, const STACK_OF(X509) * ours);
+
 /* The anchors of a client CA. ours: the above, none of which may be one whose certificates count
  * after their end; NULL: not known. */
 int registrar_open_client_ca(const struct config_client_ca *config, const STACK_OF(X509) * ours,

@@ -299,8 +299,9 @@ int serve_check(const struct config *config) {
         faults++, fprintf(stderr, "est-registrar: %s\n", err.text);
     for (size_t i = 0; i < config->client_cas.n; i++) {
         struct estc_trust *trust = NULL;
-        if (registrar_open_client_ca(config_client_ca_at(config, i), ours, &trust, &err) ||
-            crls_check(config_client_ca_at(config, i), trust, &err))
+        const struct config_client_ca *ca = config_client_ca_at(config, i);
+        if (registrar_open_client_ca(ca, registrar_ours_and_above(issuing, ours), &trust, &err) ||
+            crls_check(ca, trust, &err))
             faults++, fprintf(stderr, "est-registrar: %s\n", err.text);
         estc_trust_free(trust);
     }
