@@ -27,11 +27,16 @@
 
 /* --- the child --- */
 
-static void become_program(char *const *argv, char *const *environment, int output) {
+void program_reset_signals(void) {
     sigset_t none;
     sigemptyset(&none);
-    signal(SIGPIPE, SIG_DFL);
+    for (int sig = 1; sig < NSIG; sig++)
+        signal(sig, SIG_DFL); /* fails for those that cannot be changed, which is fine */
     sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void become_program(char *const *argv, char *const *environment, int output) {
+    program_reset_signals();
     int input = open("/dev/null", O_RDONLY);
     if (setsid() < 0 || chdir("/") < 0 || input < 0 || dup2(input, STDIN_FILENO) < 0 ||
         dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0)

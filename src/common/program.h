@@ -31,6 +31,10 @@ struct program {
 int program_start(char *const *argv, char *const *environment, const char *name,
                   struct program *out, struct estc_error *err);
 
+/* In a child: every signal does what it does by itself, whatever the parent has ignored or
+ * inherited as ignored, and none is blocked. */
+void program_reset_signals(void);
+
 /* Takes some of its output to the log, in clean lines, so many and no more. */
 void program_read(struct program *program);
 

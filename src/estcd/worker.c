@@ -26,6 +26,7 @@
 #include "base/text.h"
 #include "bootstrap.h"
 #include "common/journal.h"
+#include "common/program.h"
 #include "ctl/json.h"
 #include "sandbox.h"
 
@@ -116,15 +117,6 @@ int worker_message_parse(const void *data, size_t len, struct worker_message *ou
 }
 
 /* --- the child --- */
-
-static void reset_signals(void) {
-    for (int sig = 1; sig < NSIG; sig++)
-        signal(sig, SIG_DFL); /* fails for those that cannot be changed, which is fine */
-    signal(SIGPIPE, SIG_IGN); /* whoever reads the log may have gone */
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
 
 /* What the child is to do. */
 struct duty {
@@ -233,7 +225,8 @@ static _Noreturn void child(const struct duty *duty, int fd, pid_t parent) {
     /* An orphan must not go on alone: the next manager would start a second one. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
         _exit(EXIT_FAILURE);
-    reset_signals();
+    program_reset_signals();
+    signal(SIGPIPE, SIG_IGN); /* whoever reads the log may have gone */
     reset_descriptors(duty, fd);
     reset_environment();
     protect_memory();
