@@ -42,12 +42,16 @@ class OnAlert(harness.TestCase):
         return harness.wait_for(lambda: len(lines := self.lines(name)) >= n and lines,
                                 f"{n} lines in {name}")
 
+    def record_file(self, name):
+        return self.s.state / "identities" / name / "attempts.json"
+
     def record(self, name):
-        return (self.s.state / "identities" / name / "attempts.json").read_text()
+        return self.record_file(name).read_text()
 
     def wait_recorded(self, name, level):
-        harness.wait_for(lambda: f'"alert_told": {level}' in self.record(name)
-                         if level else "alert_told" not in self.record(name),
+        harness.wait_for(lambda: self.record_file(name).exists() and
+                         (f'"alert_told": {level}' in self.record(name)
+                          if level else "alert_told" not in self.record(name)),
                          "what was told is on disk")
 
     def test_it_is_told_once_and_over_restarts(self):
