@@ -23,6 +23,11 @@ status=0
 rm -f "$build"/meson-logs/testlog.json "$build"/meson-logs/testlog.junit.xml
 meson test -C "$build" --no-rebuild --print-errorlogs --no-suite lint --timeout-multiplier 3 "$@" ||
     status=$?
+# A child that was forked while a thread ran has that thread in its books and not in its process: the
+# leak checker notes that it could not stop it. Such a note alone is no report.
+find "$reports" -type f | while read -r file; do
+    grep -qv -e '^$' -e '^==[0-9]*==Running thread [0-9]* was not suspended' "$file" || rm -f "$file"
+done
 found=$(find "$reports" -type f | wc -l)
 if [ "$found" -ne 0 ]; then
     find "$reports" -type f | sort | head -n 20 | while read -r file; do

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from OpenSSL import SSL
 
 import coap
+import dtls
 import harness
 import pki
 import rogue_client
@@ -54,6 +55,15 @@ class ClientMisbehaves(harness.ClassSite):
         self.assertEqual(code, 205)
         self.assertGreaterEqual(len(pkcs7.load_der_pkcs7_certificates(body)), 2)
         super().tearDown()
+
+    def test_t14_forged_records_end_nothing(self):
+        """What somebody who knows address and port, but no key, can send in the client's name."""
+        for content in (b"", b"\x02", b"\x02\x28", bytes(15), bytes(16), bytes(40)):
+            for kind in (dtls.ALERT, dtls.HANDSHAKE, dtls.APPLICATION_DATA):
+                for epoch in (1, 2):
+                    self.peer.dtls.socket.send(dtls.record(kind, content, epoch, 77))
+        code, _, _ = self.peer.request(coap.GET, f"{EST}/crts", accept=coap.CERTS_ONLY)
+        self.assertEqual(code, 205)
 
     def test_t01_codes_of_signalling_end_one_connection_at_most(self):
         """7.01 to 7.05 belong to TCP (RFC 8323 section 5)."""
