@@ -41,6 +41,7 @@ static const size_t handshake_smaller[] = {548, HANDSHAKE_DATAGRAM_MIN};
 
 /* One handshake. */
 struct flight {
+    const SSL *ssl;  /* whose it is */
     unsigned silent; /* how often the last flight has waited in vain */
     size_t datagram; /* smaller after silence */
     size_t pending;  /* bytes of a datagram that OpenSSL has not sent yet */
@@ -130,14 +131,22 @@ void handshake_end(struct handshake *h) {
     h->over = true;
 }
 
+/* Bytes of the tag; the smallest there is as long as no suite is agreed on. */
+static size_t handshake_tag(const SSL *ssl) {
+    const SSL_CIPHER *suite = ssl ? SSL_get_current_cipher(ssl) : NULL;
+    bool full = suite && SSL_CIPHER_get_protocol_id(suite) != HANDSHAKE_CCM8_ID;
+    return full ? HANDSHAKE_TAG : HANDSHAKE_TAG_CCM8;
+}
+
 /* Whether a datagram has an encrypted record that is shorter than the explicit nonce and the tag of
- * any suite of ours. OpenSSL (3.0.19) ends the connection for one, which anybody can send in the
+ * the suite. OpenSSL (3.0.19) ends the connection for one, which anybody can send in the
  * peer's name, and is to drop it without a word (RFC 6347 section 4.1.2.7). */
-static bool handshake_is_forged(const unsigned char *data, size_t len) {
+static bool handshake_is_forged(const SSL *ssl, const unsigned char *data, size_t len) {
+    size_t least = HANDSHAKE_NONCE + handshake_tag(ssl);
     while (len >= HANDSHAKE_RECORD_HEADER) {
         size_t record = (size_t)(data[11] << 8 | data[12]);
         bool encrypted = data[3] != 0 || data[4] != 0;
-        if (encrypted && record < HANDSHAKE_NONCE + HANDSHAKE_TAG_CCM8)
+        if (encrypted && record < least)
             return true;
         if (record > len - HANDSHAKE_RECORD_HEADER)
             return false;
@@ -148,7 +157,9 @@ static bool handshake_is_forged(const unsigned char *data, size_t len) {
 }
 
 static long handshake_on_read(BIO *bio, const char *data, long result, size_t *processed) {
-    if (result <= 0 || !processed || !handshake_is_forged((const unsigned char *)data, *processed))
+    const struct flight *f = (void *)BIO_get_callback_arg(bio);
+    if (result <= 0 || !processed || !f ||
+        !handshake_is_forged(f->ssl, (const unsigned char *)data, *processed))
         return result;
     *processed = 0; /* as if nothing had come */
     BIO_set_retry_read(bio);
@@ -213,6 +224,7 @@ static void handshake_begin(SSL *ssl, struct handshake *h) {
     if (!f)
         return; /* nothing is sent then */
     *f = (struct flight){
+        .ssl = ssl,
         .datagram = h->datagram,
         .refused = h->begin ? h->begin(ssl, h->arg) : 0,
     };
