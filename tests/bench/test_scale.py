@@ -49,7 +49,7 @@ class Scale(unittest.TestCase):
         self.assertIn(f"{MANY} identities, none needs attention.",
                       self.daemons[MANY].estc("list").out)
 
-    @unittest.skipIf(harness.SANITIZED, "sanitizers have memory of their own")
+    @unittest.skipIf(harness.INSTRUMENTED, "instrumented programs have memory of their own")
     def test_memory(self):
         one = self.resident[1]["Rss"]
         self.assertLess(one, scale.FIRST_KB)
@@ -58,7 +58,7 @@ class Scale(unittest.TestCase):
         self.assertLess(further, scale.FURTHER_B)
         print(f"# {one} kB with one, {further:.0f} bytes for each further")
 
-    @unittest.skipIf(harness.SANITIZED, "sanitizers have memory of their own")
+    @unittest.skipIf(harness.INSTRUMENTED, "instrumented programs have memory of their own")
     def test_memory_after_answers_and_reloads(self):
         daemon = self.daemons[MANY]
         for _ in range(5):

@@ -34,6 +34,8 @@ REGISTRAR = BUILD / "src/est-registrar/est-registrar"
 # Set by tools/asan.sh: everything is slower, and a preload has to stand behind the runtime.
 SANITIZED = bool(os.environ.get("ESTC_TEST_SANITIZED"))
 PATIENCE = 4 if SANITIZED else 1
+# Or by `./dev cover`: in any case the programs are larger than they are.
+INSTRUMENTED = SANITIZED or bool(os.environ.get("ESTC_TEST_COVERAGE"))
 
 # Exit codes (src/common/exitcode.h).
 DONE, FAILED, REJECTED, UNREACHABLE, BAD_CONFIG, WORKING = range(6)
