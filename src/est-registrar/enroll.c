@@ -57,23 +57,7 @@ static int find_repeated(struct request *r, X509 **issued, struct estc_error *er
     _cleanup(ledger_entry_clear) struct ledger_entry entry = {0};
     int rc = ledger->ops->find_same(ledger, &same, r->now - r->registrar->config->repeat_window,
                                     r->now, &entry, err);
-    struct writer *writer = r->registrar->writer;
-    if (!rc && writer && writer_is_collecting(writer, entry.sha256))
-        rc = -ENOENT;
-    if (rc)
-        return rc;
-    r->repeated = !writer || !writer_is_fresh(writer, entry.sha256);
-    return ledger_entry_decode(&entry, issued, err);
-}
-
-/* Whether it was asked, or the same name by somebody else, so lately that it is not written yet. */
-static int look_at_writer(struct request *r, int64_t *retry_after, struct estc_error *err) {
-    const struct ledger_request same = enroll_kind(r);
-    struct writer *writer = r->registrar->writer;
-    int rc = writer ? writer_look(writer, &same, r->subject_id, r->holder, err) : 0;
-    if (rc == -EINPROGRESS)
-        return enroll_in_flight(r, retry_after, err);
-    return rc ? enroll_unavailable(err, retry_after) : 0;
+    return rc ? rc : ledger_entry_decode(&entry, issued, err);
 }
 
 static int check_holder(struct request *r, struct estc_error *err) {
@@ -183,10 +167,8 @@ static int decide(struct request *r, X509 **issued, int64_t *retry_after, struct
     rc = issuer->collect ? issuer->collect(r, issued, retry_after, err) : -ENOENT;
     if (rc != -ENOENT)
         return rc;
-    rc = look_at_writer(r, retry_after, err);
-    if (rc)
-        return rc;
     rc = find_repeated(r, issued, err);
+    r->repeated = rc == 0;
     if (rc == -ENOENT) {
         rc = check_holder(r, err);
         if (!rc)

@@ -54,8 +54,5 @@ int enroll_fill_cert(struct ledger_entry *entry, X509 *cert, struct estc_error *
  */
 int enroll_supersede(struct request *r, X509 **issued, struct estc_error *err);
 
-/* The certificate is on its way into the ledger: the answer follows, or the device asks again. */
-int enroll_in_flight(struct request *r, int64_t *retry_after, struct estc_error *err);
-
 /* The ledger failed: nothing may be issued, and the device should come again. */
 int enroll_unavailable(struct estc_error *err, int64_t *retry_after);

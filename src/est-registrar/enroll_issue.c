@@ -9,7 +9,6 @@
 #include "enroll_internal.h"
 #include "issuer.h"
 
-#define WAIT_WRITTEN 10  /* seconds with its connection open */
 #define RETRY_RACE 1     /* seconds, when another registrar was faster */
 #define RETRY_STORAGE 30 /* seconds, when the ledger cannot be used */
 /* A key is there in seconds, unless many want one. */
@@ -21,20 +20,9 @@ static int out_of_memory(struct estc_error *err) {
 }
 
 int enroll_unavailable(struct estc_error *err, int64_t *retry_after) {
-    if (err->code == -EEXIST) { /* what that has issued is found when the device asks again */
-        *retry_after = RETRY_RACE;
-        return estc_error_set(err, ESTC_E_PENDING, "another registrar is answering this request");
-    }
     journal_error("%s", err->text);
     *retry_after = RETRY_STORAGE;
     return estc_error_set(err, ESTC_E_TIMEOUT, "the CA cannot record anything now");
-}
-
-int enroll_in_flight(struct request *r, int64_t *retry_after, struct estc_error *err) {
-    *retry_after = r->in->may_wait ? WAIT_WRITTEN : RETRY_RACE;
-    r->told = true; /* it will be, as issued */
-    return estc_error_set(err, r->in->may_wait ? -EINPROGRESS : ESTC_E_PENDING,
-                          "is being written down");
 }
 
 void enroll_use(struct request *r, X509_REQ *made) {
@@ -104,13 +92,12 @@ static int issue(struct request *r, X509 **issued, int64_t *retry_after, struct 
         rc = enroll_fill_cert(&entry, cert, err);
     if (rc)
         return rc;
-    if (registrar->writer &&
-        !r->generated) { /* a key made here is nowhere else, and waits for it */
-        rc = writer_insert(registrar->writer, &entry, err);
-        return rc ? enroll_unavailable(err, retry_after) : enroll_in_flight(r, retry_after, err);
-    }
     const char *superseded = r->superseded.sha256;
     rc = registrar->ledger->ops->insert(registrar->ledger, &entry, superseded, err);
+    if (rc == -EEXIST) { /* what it has issued is found when the device asks again */
+        *retry_after = RETRY_RACE;
+        return estc_error_set(err, ESTC_E_PENDING, "another registrar is answering this request");
+    }
     if (rc)
         return enroll_unavailable(err, retry_after);
     if (superseded)

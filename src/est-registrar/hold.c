@@ -19,8 +19,8 @@ struct held {
     struct held *next;
     struct estc_peer peer;
     struct estc_request request;
-    int64_t begun, deadline; /* CLOCK_BOOTTIME, ms */
-    bool again;              /* something was decided since it was asked */
+    int64_t deadline; /* CLOCK_BOOTTIME, ms */
+    bool again;       /* something was decided since it was asked */
     /* what the two above point to */
     struct estc_binding binding;
     char *address, *path, *query;
@@ -71,9 +71,7 @@ static bool answer(struct hold *hold, struct held *h, bool last) {
     if (last)
         request.ticket = 0;
     estc_server_answer(hold->server, &h->peer, &request, &response);
-    if (response.later && !last) { /* what it waits for now may take longer */
-        const int64_t longer = h->begun + response.max_age * 1000;
-        h->deadline = longer > h->deadline ? longer : h->deadline;
+    if (response.later && !last) {
         estc_response_clear(&response);
         return false;
     }
@@ -163,8 +161,7 @@ int hold_add(struct hold *hold, const struct estc_peer *peer, const struct estc_
     _cleanup(held_freep) struct held *h = calloc(1, sizeof(*h));
     if (!h)
         return -ENOMEM;
-    h->begun = clock_boot_ms();
-    h->deadline = h->begun + seconds * 1000;
+    h->deadline = clock_boot_ms() + seconds * 1000;
     h->address = strdup(peer->address);
     h->path = strdup(request->path);
     h->query = request->query ? strdup(request->query) : NULL;

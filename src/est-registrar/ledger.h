@@ -119,12 +119,6 @@ struct ledger_ops {
      * value than 0, which is then returned. */
     int (*each_request)(struct ledger *, bool all, int64_t after, ledger_each_fn fn, void *arg,
                         struct estc_error *);
-    /* What is written between them is on disk together when end() returns 0, and not before; where
-     * the database is shared with others, each by itself. One that fails takes nothing with it. */
-    int (*begin)(struct ledger *, struct estc_error *);
-    int (*end)(struct ledger *, struct estc_error *);
-    /* The same ledger once more, for another thread. The first one is closed last. */
-    int (*again)(struct ledger *, struct ledger **, struct estc_error *);
     void (*close)(struct ledger *);
 };
 

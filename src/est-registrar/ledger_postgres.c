@@ -275,10 +275,6 @@ static int blob(const struct sql_row *row, int column, struct estc_buf *out) {
     return rc;
 }
 
-static int again(struct ledger_sql *sql, struct ledger **out, struct estc_error *err) {
-    return ledger_postgres_open(((struct ledger_postgres *)sql)->conninfo, out, err);
-}
-
 static void close_it(struct ledger_sql *sql) {
     struct ledger_postgres *l = (struct ledger_postgres *)sql;
     PQfinish(l->db);
@@ -291,7 +287,6 @@ static const struct sql_ops postgres_sql = {
     .run = run,
     .begin = begin,
     .end = end,
-    .again = again,
     .close = close_it,
     .text = text,
     .number = number,

@@ -118,42 +118,6 @@ static int each_revoked(struct ledger *ledger, int64_t since, ledger_revoked_fn 
 
 /* --- writes --- */
 
-static int plain(struct ledger_sql *l, const char *statement, struct estc_error *err) {
-    return l->sql->run(l, statement, NULL, 0, NULL, NULL, err);
-}
-
-int ledger_sql_begin(struct ledger_sql *l, struct estc_error *err) {
-    return l->grouped ? plain(l, "SAVEPOINT part", err) : l->sql->begin(l, err);
-}
-
-int ledger_sql_end(struct ledger_sql *l, int rc, struct estc_error *err) {
-    if (!l->grouped)
-        return l->sql->end(l, rc, err);
-    if (!rc)
-        return plain(l, "RELEASE part", err);
-    if (!plain(l, "ROLLBACK TO part", NULL))
-        (void)plain(l, "RELEASE part", NULL);
-    return rc;
-}
-
-static int begin(struct ledger *ledger, struct estc_error *err) {
-    struct ledger_sql *l = (struct ledger_sql *)ledger;
-    int rc = l->shared ? 0 : l->sql->begin(l, err);
-    l->grouped = !rc && !l->shared;
-    return rc;
-}
-
-static int end(struct ledger *ledger, struct estc_error *err) {
-    struct ledger_sql *l = (struct ledger_sql *)ledger;
-    l->grouped = false;
-    return l->shared ? 0 : l->sql->end(l, 0, err);
-}
-
-static int again(struct ledger *ledger, struct ledger **out, struct estc_error *err) {
-    struct ledger_sql *l = (struct ledger_sql *)ledger;
-    return l->sql->again(l, out, err);
-}
-
 int ledger_sql_lock(struct ledger_sql *l, const char *about, struct estc_error *err) {
     const struct sql_value values[] = {SQL_T(about)};
     return l->shared ? l->sql->run(l, "SELECT pg_advisory_xact_lock(hashtextextended(?1, 0))",
@@ -212,7 +176,7 @@ static int supersede(struct ledger_sql *l, const char *sha256, int64_t now,
 static int insert(struct ledger *ledger, const struct ledger_entry *e, const char *superseded,
                   struct estc_error *err) {
     struct ledger_sql *l = (struct ledger_sql *)ledger;
-    int rc = ledger_sql_begin(l, err);
+    int rc = l->sql->begin(l, err);
     if (rc)
         return rc;
     rc = l->shared ? check_alone(l, e, superseded, err) : 0;
@@ -222,7 +186,7 @@ static int insert(struct ledger *ledger, const struct ledger_entry *e, const cha
         rc = supersede(l, superseded, e->issued_at, err);
     if (!rc)
         rc = ledger_sql_settle_request(l, e, superseded, err);
-    return ledger_sql_end(l, rc, err);
+    return l->sql->end(l, rc, err);
 }
 
 static int collected(struct ledger *ledger, const char *sha256, int64_t now,
@@ -275,8 +239,5 @@ const struct ledger_ops ledger_sql_ops = {
     .seen_request = ledger_sql_seen_request,
     .decide_request = ledger_sql_decide_request,
     .each_request = ledger_sql_each_request,
-    .begin = begin,
-    .end = end,
-    .again = again,
     .close = close_it,
 };

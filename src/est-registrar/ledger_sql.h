@@ -45,7 +45,6 @@ struct sql_ops {
      * takes all back; rc, or why it could not. Committed is on disk. */
     int (*begin)(struct ledger_sql *, struct estc_error *err);
     int (*end)(struct ledger_sql *, int rc, struct estc_error *err);
-    int (*again)(struct ledger_sql *, struct ledger **, struct estc_error *err);
     void (*close)(struct ledger_sql *);
     /* Of a row: "" and 0 for what is missing. A text lasts as long as the row. */
     const char *(*text)(const struct sql_row *, int column);
@@ -56,8 +55,7 @@ struct sql_ops {
 struct ledger_sql {
     struct ledger base;
     const struct sql_ops *sql;
-    bool shared;  /* others write to it, too */
-    bool grouped; /* between begin() and end() */
+    bool shared; /* others write to it, too */
 };
 
 extern const struct ledger_ops ledger_sql_ops;
@@ -67,11 +65,6 @@ int ledger_sql_read_entry(void *out, const struct sql_row *row, struct estc_erro
 
 /* A row's text as our own; NULL: out of memory. */
 char *ledger_sql_text(const struct sql_row *row, int column);
-
-/* What a write of several statements begins and ends with: a transaction, or a part of a group. See
- * sql_ops. */
-int ledger_sql_begin(struct ledger_sql *l, struct estc_error *err);
-int ledger_sql_end(struct ledger_sql *l, int rc, struct estc_error *err);
 
 /* Keeps others from writing about that until the transaction ends, where there are others. */
 int ledger_sql_lock(struct ledger_sql *l, const char *about, struct estc_error *err);

@@ -169,7 +169,7 @@ int ledger_sql_add_request(struct ledger *ledger, const struct ledger_pending *p
                            int64_t *id, struct estc_error *err) {
     struct ledger_sql *l = (struct ledger_sql *)ledger;
     int64_t made = 0;
-    int rc = ledger_sql_begin(l, err);
+    int rc = l->sql->begin(l, err);
     if (rc)
         return rc;
     rc = l->shared ? find_entered(l, p, &made, err) : 0;
@@ -180,7 +180,7 @@ int ledger_sql_add_request(struct ledger *ledger, const struct ledger_pending *p
         rc = check_quota(l, p, max, err);
     if (!rc && !entered)
         rc = insert(l, p, &made, err);
-    rc = ledger_sql_end(l, rc, err);
+    rc = l->sql->end(l, rc, err);
     if (!rc)
         *id = made;
     return rc;

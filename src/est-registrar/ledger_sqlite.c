@@ -110,7 +110,6 @@ const struct sql_ops ledger_sqlite_sql = {
     .run = run,
     .begin = begin,
     .end = end,
-    .again = ledger_sqlite_again,
     .close = close_it,
     .text = text,
     .number = number,

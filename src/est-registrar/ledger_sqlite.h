@@ -18,9 +18,6 @@ extern const struct sql_ops ledger_sqlite_sql;
 /* Statements without results and without values. */
 int ledger_sqlite_execute(const struct ledger_sqlite *l, const char *sql, struct estc_error *err);
 
-/* In ledger_sqlite_open.c; see ledger_ops. */
-int ledger_sqlite_again(struct ledger_sql *l, struct ledger **out, struct estc_error *err);
-
 /* What SQLite says, with what to do about it; a negative errno. */
 int ledger_sqlite_failed(const struct ledger_sqlite *l, struct estc_error *err);
 

@@ -103,16 +103,12 @@ static int check_integrity(const struct ledger_sqlite *l, struct estc_error *err
 
 /* --- opening --- */
 
-static int connect_to(struct ledger_sqlite *l, struct estc_error *err) {
+/* The file as it should be, and open. */
+static int open_database(struct ledger_sqlite *l, bool create, struct estc_error *err) {
     if (sqlite3_open_v2(l->path, &l->db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
         return ledger_sqlite_failed(l, err);
     sqlite3_busy_timeout(l->db, BUSY_MS);
-    return ledger_sqlite_execute(l, "PRAGMA synchronous = FULL", err);
-}
-
-/* The file as it should be, and open. */
-static int open_database(struct ledger_sqlite *l, bool create, struct estc_error *err) {
-    int rc = connect_to(l, err);
+    int rc = ledger_sqlite_execute(l, "PRAGMA synchronous = FULL", err);
     if (!rc)
         rc = check_schema(l, create, err);
     if (!rc && create)
@@ -158,18 +154,6 @@ int ledger_sqlite_open(const char *path, struct ledger **out, struct estc_error 
         rc = create_and_lock((struct ledger_sqlite *)ledger, err);
     if (!rc)
         rc = open_database((struct ledger_sqlite *)ledger, true, err);
-    if (rc)
-        return rc;
-    *out = TAKE(ledger);
-    return 0;
-}
-
-/* Judged and locked already. */
-int ledger_sqlite_again(struct ledger_sql *l, struct ledger **out, struct estc_error *err) {
-    _cleanup(ledger_closep) struct ledger *ledger = NULL;
-    int rc = make(((struct ledger_sqlite *)l)->path, &ledger, err);
-    if (!rc)
-        rc = connect_to((struct ledger_sqlite *)ledger, err);
     if (rc)
         return rc;
     *out = TAKE(ledger);

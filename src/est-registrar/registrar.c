@@ -48,10 +48,9 @@ int registrar_note_collected(struct registrar *registrar, const char *sha256, in
                              struct ledger_entry *entry, struct estc_error *err) {
     struct ledger *ledger = registrar->ledger;
     int rc = ledger->ops->find(ledger, sha256, entry, err);
-    if (rc || entry->collected_at)
-        return rc;
-    return registrar->writer ? writer_collected(registrar->writer, sha256, now, err)
-                             : ledger->ops->collected(ledger, sha256, now, err);
+    if (!rc && entry->collected_at == 0)
+        rc = ledger->ops->collected(ledger, sha256, now, err);
+    return rc;
 }
 
 /* --- the operations --- */
@@ -152,7 +151,6 @@ struct registrar *registrar_close(struct registrar *registrar) {
     estc_trust_free(registrar->all);
     estc_trust_free(registrar->expired);
     crl_free(registrar->crl);
-    writer_free(registrar->writer);
     crls_close(registrar->crls);
     ledger_closep(&registrar->ledger);
     keygen_close(registrar->keygen);
@@ -287,14 +285,13 @@ int registrar_open(const struct config *config, struct registrar **out, struct e
 int registrar_start(struct registrar *registrar, sd_event *event, void (*decided)(void *arg),
                     void *arg, struct estc_error *err) {
     const struct config *config = registrar->config;
-    int rc = registrar->crl ? crl_start(registrar->crl, event, err) : 0;
-    if (!rc)
-        rc = writer_new(event, registrar->ledger, decided, arg, &registrar->writer, err);
-    if (rc || !config_has_upstream(config))
-        return rc;
+    if (registrar->crl)
+        return crl_start(registrar->crl, event, err);
+    if (!config_has_upstream(config))
+        return 0;
     if (discover_labels(config, &registrar->labels))
         return out_of_memory(err);
-    rc = upstream_new(event, config, &registrar->upstream, err);
+    int rc = upstream_new(event, config, &registrar->upstream, err);
     if (!rc)
         rc = upstream_cache_new(event, config, registrar->upstream, registrar->labels,
                                 &registrar->cache, err);

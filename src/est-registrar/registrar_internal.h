@@ -8,7 +8,6 @@
 #include "issuer.h"
 #include "keygen.h"
 #include "registrar.h"
-#include "writer.h"
 
 struct registrar {
     const struct config *config;
@@ -20,9 +19,8 @@ struct registrar {
     char **labels;                /* that there are, then */
     STACK_OF(X509) * ours;        /* who issues: whose certificates were issued by way of here */
     struct ledger *ledger;
-    struct writer *writer; /* NULL: the ledger is written to at once */
-    struct crl *crl;       /* NULL: none is written */
-    struct crls *crls;     /* of the client CAs */
+    struct crl *crl;   /* NULL: none is written */
+    struct crls *crls; /* of the client CAs */
     struct audit *audit;
     struct keygen *keygen;          /* NULL: no keys are made here */
     struct estc_server_ops ops;     /* what there is accordingly */
