@@ -183,16 +183,19 @@ static void handle_reject(struct ctl_call *call, json_t *params, void *arg) {
 
 /* --- certificates --- */
 
-/* Serial numbers are shown with colons by some, and in lower case. */
+/* A serial number as the ledger has it: whole bytes in upper case, without what people put between
+ * them and with the zero that some leave out in front. */
 static char *serial_of(const char *text) {
     size_t used = 0;
-    char *serial = strdup(text);
-    for (const char *p = text; serial && *p; p++)
-        if (*p != ':')
-            serial[used++] = (char)toupper((unsigned char)*p);
-    if (serial)
-        serial[used] = '\0';
-    return serial;
+    _cleanup(freep) char *digits = strdup(text);
+    for (const char *p = text; digits && *p; p++)
+        if (*p != ':' && *p != ' ')
+            digits[used++] = (char)toupper((unsigned char)*p);
+    if (!digits)
+        return NULL;
+    digits[used] = '\0';
+    const char *first = digits + strspn(digits, "0");
+    return text_format("%s%s", strlen(first) % 2 || !*first ? "0" : "", first);
 }
 
 static json_t *revoked_json(const struct ledger_entry *e) {
