@@ -49,6 +49,10 @@ int key_type_curve(enum estc_key_type type) {
     return curve ? OBJ_sn2nid(curve) : NID_undef;
 }
 
+const char *key_type_group(enum estc_key_type type) {
+    return key_type_valid(type) ? key_types[type].curve : NULL;
+}
+
 unsigned key_type_bits(enum estc_key_type type) {
     return key_type_valid(type) ? (unsigned)key_types[type].bits : 0;
 }
@@ -107,6 +111,10 @@ int estc_key_generate(enum estc_key_type type, EVP_PKEY **out, struct estc_error
 int estc_key_to_pem(const EVP_PKEY *key, struct estc_buf *out, struct estc_error *err) {
     /* The secure kind wipes what it held; where there is no secure heap it is an ordinary one. */
     _cleanup(bio_freep) BIO *mem = BIO_new(BIO_s_secmem());
+    if (mem && tpm_has_key(key)) {
+        int rc = tpm_to_pem(key, mem, err);
+        return rc ? rc : ossl_append(mem, out, err);
+    }
     if (!mem || !PEM_write_bio_PKCS8PrivateKey(mem, key, NULL, NULL, 0, NULL, NULL))
         return ossl_error(err, -EINVAL, "cannot write the private key as PEM");
     return ossl_append(mem, out, err);
@@ -127,6 +135,8 @@ int estc_key_from_pem(const void *pem, size_t len, EVP_PKEY **out, struct estc_e
     _cleanup(bio_freep) BIO *mem = BIO_new_mem_buf(pem, (int)len);
     if (!mem)
         return ossl_error(err, -ENOMEM, "out of memory");
+    if (tpm_is_pem(pem, len))
+        return tpm_from_pem(mem, out, err);
     bool encrypted = false;
     _cleanup(pkey_freep) EVP_PKEY *key =
         PEM_read_bio_PrivateKey(mem, NULL, no_passphrase, &encrypted);

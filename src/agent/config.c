@@ -209,11 +209,21 @@ static void shift_choices(struct config_identity *i, int by) {
         *choices[n] += by;
 }
 
+/* What can be said of the enums themselves. */
+static void judge_key(const struct config_identity *i, struct conf_errors *errors) {
+    if (i->key_origin == CONFIG_ORIGIN_TPM && i->key_type != ESTC_KEY_P256 &&
+        i->key_type != ESTC_KEY_P384)
+        conf_error(errors, &i->origin,
+                   "%s: key_type: a key in the TPM is p256 or p384, and no %s: choose one of these",
+                   config_spoken_id(i), estc_key_type_name((enum estc_key_type)i->key_type));
+}
+
 void config_identity_complete(struct config_identity *i, const struct config_identity *defaults,
                               struct conf_errors *errors) {
     inherit(i, defaults);
     judge(i, errors);
     shift_choices(i, -1);
+    judge_key(i, errors);
 }
 
 void config_identity_as_said(struct config_identity *copy) {

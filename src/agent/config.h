@@ -37,6 +37,7 @@ enum config_implicit {
 enum config_origin {
     CONFIG_ORIGIN_DEVICE,
     CONFIG_ORIGIN_SERVER, /* /skg */
+    CONFIG_ORIGIN_TPM,    /* this machine's TPM 2.0, which keeps it */
 };
 
 /* Whether a new certificate is tried in a handshake before it is put in force. */

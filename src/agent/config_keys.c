@@ -37,8 +37,10 @@ static const struct conf_key birth_keys[] = {
     {.name = NULL},
 };
 
-static const char *const origin_names[] = {
-    [CONFIG_ORIGIN_DEVICE] = "device", [CONFIG_ORIGIN_SERVER] = "server", NULL};
+static const char *const origin_names[] = {[CONFIG_ORIGIN_DEVICE] = "device",
+                                           [CONFIG_ORIGIN_SERVER] = "server",
+                                           [CONFIG_ORIGIN_TPM] = "tpm",
+                                           NULL};
 
 #define KEY_KEYS(table, FALLBACK)                                                \
     static const struct conf_key table[] = {                                     \

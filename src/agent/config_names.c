@@ -57,6 +57,8 @@ static char *digest_request(const struct config_identity *i, const char *const *
     /* Not of the form of a subjectAltName; absent where it always was. */
     if (!rc && i->key_origin == CONFIG_ORIGIN_SERVER)
         rc = digest_add(&all, "key of the server");
+    if (!rc && i->key_origin == CONFIG_ORIGIN_TPM)
+        rc = digest_add(&all, "key of the TPM");
     return rc ? NULL : digest_text(&all);
 }
 

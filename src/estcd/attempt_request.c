@@ -35,12 +35,17 @@ int attempt_key(struct attempt *a, char **detail, struct estc_error *err) {
         return *detail ? 0 : out_of_memory(err);
     }
     bool keep = a->op == ESTC_OP_SREN && a->identity->rekey == CONF_FALSE && !a->task->rekey;
-    int rc = keep ? keep_key(a, err) : estc_key_generate(a->wishes.key_type, &a->pending.key, err);
+    bool tpm = a->identity->key_origin == CONFIG_ORIGIN_TPM;
+    int rc = keep  ? keep_key(a, err)
+             : tpm ? estc_key_generate_in_tpm(a->wishes.key_type, &a->pending.key, err)
+                   : estc_key_generate(a->wishes.key_type, &a->pending.key, err);
     if (rc)
         return rc;
     a->pending.op = a->op;
     a->pending.request_digest = strdup(a->identity->request_digest);
-    *detail = strdup(keep ? "as before" : estc_key_type_name(a->wishes.key_type));
+    *detail = keep ? strdup("as before")
+                   : text_format("%s%s", estc_key_type_name(a->wishes.key_type),
+                                 tpm ? ", in the TPM" : "");
     if (!a->pending.request_digest || !*detail)
         return out_of_memory(err);
     return store_save_pending(a->store, &a->pending, err);

@@ -219,7 +219,9 @@ static void clear(struct checking *c) {
 /* And what somebody has brought stands before what is configured, as in an attempt. */
 static int enter(struct checking *c, struct bootstrap_texts *texts,
                  struct config_identity *identity, struct estc_error *err) {
-    int rc = enter_cage(c->task, err);
+    int rc = c->identity->key_origin == CONFIG_ORIGIN_TPM ? estc_key_use_tpm(err) : 0;
+    if (!rc)
+        rc = enter_cage(c->task, err);
     if (!rc)
         rc = bootstrap_apply(c->task->config->state_directory, c->task->identity, texts, identity,
                              err);

@@ -202,7 +202,10 @@ static void run_attempt(const void *arg, int fd) {
     struct attempt_result result = {0};
     _cleanup(bootstrap_texts_clear) struct bootstrap_texts texts = {0};
     struct config_identity identity;
-    int rc = enter_sandbox(task, &err);
+    /* Its files and device are out of reach in the cage. */
+    int rc = task->identity->key_origin == CONFIG_ORIGIN_TPM ? estc_key_use_tpm(&err) : 0;
+    if (!rc)
+        rc = enter_sandbox(task, &err);
     if (!rc && task->offer)
         rc = take_offer(task, &err);
     /* Only now, so that a name in that folder opens nothing that the cage does not. */
