@@ -119,6 +119,8 @@ static void assert_cut_well(const struct net_id *server_id, size_t size) {
             fail_msg("%s with datagrams of %zu bytes", i ? "client" : "server", size);
     }
     free_ends(&ends);
+    handshake_bury(&h[0]);
+    handshake_bury(&h[1]);
     SSL_CTX_free(server);
     SSL_CTX_free(client);
 }
@@ -184,6 +186,7 @@ static void m04_silence_shrinks_each_handshake(void **state) {
         assert_int_equal(seen[i].beginnings_of_one_byte, 0);
         free_ends(&ends[i]);
     }
+    handshake_bury(&h);
     SSL_CTX_free(server);
     SSL_CTX_free(client);
     net_id_clear(&large);
