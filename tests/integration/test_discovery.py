@@ -239,7 +239,9 @@ class Plain(harness.TestCase):
         flood(500)
         before = resident()
         flood(5000)
-        self.assertLess(resident() - before, 2048 * harness.PATIENCE)
+        # The sanitizers keep what was freed.
+        most = float("inf") if harness.INSTRUMENTED else 2048
+        self.assertLess(resident() - before, most)
 
     def test_estc_discover(self):
         done = self.s.estc("discover", f"127.0.0.1:{self.plain}")
