@@ -131,18 +131,19 @@ void handshake_end(struct handshake *h) {
     h->over = true;
 }
 
-/* Bytes of the tag; the smallest there is as long as no suite is agreed on. */
-static size_t handshake_tag(const SSL *ssl) {
+/* Bytes of the tag of the suite in use; `none` as long as there is none. */
+static size_t handshake_tag(const SSL *ssl, size_t none) {
     const SSL_CIPHER *suite = ssl ? SSL_get_current_cipher(ssl) : NULL;
-    bool full = suite && SSL_CIPHER_get_protocol_id(suite) != HANDSHAKE_CCM8_ID;
-    return full ? HANDSHAKE_TAG : HANDSHAKE_TAG_CCM8;
+    return !suite                                                   ? none
+           : SSL_CIPHER_get_protocol_id(suite) == HANDSHAKE_CCM8_ID ? HANDSHAKE_TAG_CCM8
+                                                                    : HANDSHAKE_TAG;
 }
 
 /* Whether a datagram has an encrypted record that is shorter than the explicit nonce and the tag of
  * the suite. OpenSSL (3.0.19) ends the connection for one, which anybody can send in the
  * peer's name, and is to drop it without a word (RFC 6347 section 4.1.2.7). */
 static bool handshake_is_forged(const SSL *ssl, const unsigned char *data, size_t len) {
-    size_t least = HANDSHAKE_NONCE + handshake_tag(ssl);
+    size_t least = HANDSHAKE_NONCE + handshake_tag(ssl, HANDSHAKE_TAG_CCM8);
     while (len >= HANDSHAKE_RECORD_HEADER) {
         size_t record = (size_t)(data[11] << 8 | data[12]);
         bool encrypted = data[3] != 0 || data[4] != 0;
@@ -266,8 +267,6 @@ size_t handshake_datagram(const SSL *ssl) {
 }
 
 size_t handshake_room(const SSL *ssl, size_t datagram) {
-    const SSL_CIPHER *suite = ssl ? SSL_get_current_cipher(ssl) : NULL;
-    bool short_tag = suite && SSL_CIPHER_get_protocol_id(suite) == HANDSHAKE_CCM8_ID;
-    size_t record = HANDSHAKE_RECORD + (short_tag ? HANDSHAKE_TAG_CCM8 : HANDSHAKE_TAG);
+    size_t record = HANDSHAKE_RECORD + handshake_tag(ssl, HANDSHAKE_TAG);
     return datagram > record ? datagram - record : 0;
 }

@@ -16,7 +16,7 @@ struct asked {
 static int ask(struct manager *manager, struct member *member, const struct asked *what,
                enum manager_event_kind *kind, char **text) {
     if (what->offer)
-        return manager_bootstrap(manager, member, what->offer);
+        return manager_bootstrap(member, what->offer);
     switch (what->way) {
     case CONTROL_RETRIED:
         return manager_retry(manager, member, kind, text);

@@ -123,8 +123,7 @@ struct bootstrap_offer;
 
 /* Takes what somebody has brought (bootstrap.h), and enrols with it at once. -EBUSY during an
  * attempt. Whether it is fit is told like the end of an attempt; what is not changes nothing. */
-int manager_bootstrap(struct manager *manager, struct member *member,
-                      const struct bootstrap_offer *offer);
+int manager_bootstrap(struct member *member, const struct bootstrap_offer *offer);
 
 /* A renewal now, with another key whatever the configuration says. As manager_ask(); the wish
  * outlives failures, and ends with the daemon or with a certificate for another key. */

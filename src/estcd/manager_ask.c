@@ -80,9 +80,7 @@ int manager_retry(struct manager *manager, struct member *member, enum manager_e
     return 0;
 }
 
-int manager_bootstrap(struct manager *manager, struct member *member,
-                      const struct bootstrap_offer *offer) {
-    (void)manager;
+int manager_bootstrap(struct member *member, const struct bootstrap_offer *offer) {
     if (member->identity.working)
         return -EBUSY;
     member->wants_another = true;
