@@ -112,6 +112,24 @@ class Tpm(harness.TestCase):
         self.assertEqual(self.pair(site), before, "nothing is lost")
         self.assertEqual(site.estc("renew", "gw", "--force").status, harness.DONE)
 
+    def test_deployed_by_who_has_the_tpm_too(self):
+        site = self.world()
+        out = site.dir / "out"
+        out.mkdir()
+        site.write_config([site.identity("gw", key={"origin": "tpm"}, install=[
+            {"file": str(out / name), "content": name} for name in ("fullchain", "key")])])
+        site.start_daemon(env=self.env)
+        site.wait_state("gw", "valid")
+        program = harness.BUILD / "src/estcd-deploy/estcd-deploy"
+        folder = {"RUNTIME_DIRECTORY": str(site.dir / "run")}
+        self.assertNotEqual(harness.run(program, "-c", site.conf, env=folder).status, 0)
+        self.assertIn("the TPM cannot be used", site.show("gw")["deploy"]["last_error"])
+        self.assertEqual(list(out.iterdir()), [])
+        site.estc("retry", "gw")
+        done = harness.run(program, "-c", site.conf, env={**folder, **self.env})
+        self.assertEqual(done.status, 0, done)
+        self.assertTrue((out / "key").read_text().startswith(BEGIN))
+
     def test_kinds_of_keys(self):
         site = self.world(key_type="p384")
         site.start_daemon(env=self.env)
