@@ -218,12 +218,25 @@ static void judge_key(const struct config_identity *i, struct conf_errors *error
                    config_spoken_id(i), estc_key_type_name((enum estc_key_type)i->key_type));
 }
 
+/* A key that is not here cannot be written in a form that holds it. */
+static void judge_key_files(const struct config_identity *i, struct conf_errors *errors) {
+    for (size_t n = 0; i->key_origin == CONFIG_ORIGIN_TPM && n < i->deploy.install.n; n++) {
+        const struct config_install *install = config_install_at(&i->deploy, n);
+        bool der = install->content == CONFIG_CONTENT_KEY && install->format == CONFIG_FORMAT_DER;
+        if (der || install->content == CONFIG_CONTENT_PKCS12)
+            conf_error(errors, &i->origin,
+                       "%s: install: a key in the TPM cannot be put into %s: take it as PEM",
+                       config_spoken_id(i), der ? "DER" : "PKCS#12");
+    }
+}
+
 void config_identity_complete(struct config_identity *i, const struct config_identity *defaults,
                               struct conf_errors *errors) {
     inherit(i, defaults);
     judge(i, errors);
     shift_choices(i, -1);
     judge_key(i, errors);
+    judge_key_files(i, errors);
 }
 
 void config_identity_as_said(struct config_identity *copy) {

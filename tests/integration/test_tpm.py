@@ -139,6 +139,13 @@ class Tpm(harness.TestCase):
         done = site.check()
         self.assertEqual(done.status, harness.CONFIG_TEXT, done)
         self.assertIn("a key in the TPM is p256 or p384", done.err)
+        for content, text in (({"content": "key", "format": "der"}, "into DER"),
+                              ({"content": "pkcs12", "password": str(site.conf)}, "into PKCS#12")):
+            site.write_config([site.identity("gw", key={"origin": "tpm"}, install=[
+                {"file": str(site.dir / "key"), **content}])])
+            done = site.check()
+            self.assertEqual(done.status, harness.CONFIG_TEXT, done)
+            self.assertIn(f"a key in the TPM cannot be put {text}", done.err)
 
     def test_the_key_is_of_no_use_without_it(self):
         site = self.world()
