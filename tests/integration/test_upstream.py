@@ -3,7 +3,6 @@
 """est-registrar in front of an EST server that speaks HTTPS, as long as all goes well."""
 import base64
 import email.utils
-import threading
 import time
 
 from cryptography import x509
@@ -239,26 +238,18 @@ class Waiting(upstream.UpstreamCase):
         self.assertEqual(self.enroll(request=request)[0], 204)
 
     def test_g16_others_are_answered_while_one_waits(self):
-        go = threading.Event()
-        def slowly(asked):
-            go.wait(10)
-            return https_est.HONEST["simpleenroll"](asked)
-        self.server.on["simpleenroll"] = slowly
+        go = self.hold_up(https_est.HONEST["simpleenroll"])
         self.start(timeout="20s")
         request = pki.request(pki.new_key(), "gateway-1")
         client = self.client()
-        first = client.message(coap.POST, f"{upstream.EST}/sen",
-                               [(coap.CONTENT_FORMAT, coap.uint(coap.PKCS10))], request)
-        client.dtls.send(first.encode())
+        first = self.send_enroll(client, request)
         ack = coap.Message.decode(client.dtls.receive(5))
         self.assertEqual((ack.type, ack.code), (coap.ACK, 0))
         self.assertEqual(self.ask(coap.GET, "/crts", device="gateway-2")[0], 205)
         # The same again joins the one that is under way.
         harness.wait_for(lambda: self.server.ops("simpleenroll"), "it is upstream")
         again = self.client()
-        second = again.message(coap.POST, f"{upstream.EST}/sen",
-                               [(coap.CONTENT_FORMAT, coap.uint(coap.PKCS10))], request)
-        again.dtls.send(second.encode())
+        second = self.send_enroll(again, request)
         self.assertEqual(coap.Message.decode(again.dtls.receive(5)).code, 0)
         go.set()
         bodies = [c.answer(m).payload for c, m in ((client, first), (again, second))]
@@ -266,17 +257,11 @@ class Waiting(upstream.UpstreamCase):
         self.assertEqual(len(self.server.ops("simpleenroll")), 1)
 
     def test_what_is_issued_for_a_client_that_has_gone_is_kept(self):
-        go = threading.Event()
-        def slowly(asked):
-            go.wait(10)
-            return https_est.HONEST["simpleenroll"](asked)
-        self.server.on["simpleenroll"] = slowly
+        go = self.hold_up(https_est.HONEST["simpleenroll"])
         self.start(timeout="20s")
         request = pki.request(pki.new_key(), "gateway-1")
         with self.client() as client:
-            client.dtls.send(client.message(
-                coap.POST, f"{upstream.EST}/sen",
-                [(coap.CONTENT_FORMAT, coap.uint(coap.PKCS10))], request).encode())
+            self.send_enroll(client, request)
             client.dtls.receive(5)
         harness.wait_for(lambda: self.server.ops("simpleenroll"), "it is upstream")
         go.set()
@@ -312,20 +297,12 @@ class Repeated(upstream.UpstreamCase):
                                   "rowid"), [(1,), (0,)])
 
     def test_z01_one_device_does_not_take_all_places(self):
-        go = threading.Event()
-        self.addCleanup(go.set)
-        def slowly(asked):
-            if "gateway-2" not in str(asked.csr.subject):
-                go.wait(20)
-            return https_est.HONEST["simpleenroll"](asked)
-        self.server.on["simpleenroll"] = slowly
+        self.hold_up(https_est.HONEST["simpleenroll"],
+                     lambda asked: "gateway-2" not in str(asked.csr.subject))
         self.start(timeout="20s")
         for i in range(8):
             client = self.client()
-            client.dtls.send(client.message(
-                coap.POST, f"{upstream.EST}/sen",
-                [(coap.CONTENT_FORMAT, coap.uint(coap.PKCS10))],
-                pki.request(pki.new_key(), f"gateway-1-{i}")).encode())
+            self.send_enroll(client, pki.request(pki.new_key(), f"gateway-1-{i}"))
             self.assertEqual(coap.Message.decode(client.dtls.receive(5)).code, 0)
         code, text, _ = self.enroll(name="gateway-1-more")
         self.assertEqual((code, "under way" in text), (503, True), text)

@@ -5,7 +5,6 @@ log with cause and remedy, nothing from behind the registrar, and no request sen
 import base64
 import signal
 import socket
-import threading
 
 import coap
 import harness
@@ -181,12 +180,7 @@ class Unknown(upstream.UpstreamCase):
         self.assertEqual((self.enroll(request=request)[0], self.sent()), (204, 2))
 
     def test_r03_takes_it_and_never_answers(self):
-        over = threading.Event()
-        self.addCleanup(over.set)
-        def behave(asked):
-            over.wait(30)
-            return Reply(500)
-        self.server.on["simpleenroll"] = behave
+        self.hold_up(lambda asked: Reply(500))
         self.start()
         request = pki.request(pki.new_key(), "gateway-1")
         self.check_unknown(request)
@@ -206,18 +200,11 @@ class Unknown(upstream.UpstreamCase):
         self.assertEqual((self.enroll(request=request)[0], self.sent()), (504, 2))
 
     def test_killed_while_it_is_upstream(self):
-        over = threading.Event()
-        self.addCleanup(over.set)
-        def behave(asked):
-            over.wait(30)
-            return Reply(500)
-        self.server.on["simpleenroll"] = behave
+        self.hold_up(lambda asked: Reply(500))
         self.start(timeout="20s")
         request = pki.request(pki.new_key(), "gateway-1")
         with self.client() as client:
-            client.dtls.send(client.message(
-                coap.POST, f"{upstream.EST}/sen",
-                [(coap.CONTENT_FORMAT, coap.uint(coap.PKCS10))], request).encode())
+            self.send_enroll(client, request)
             harness.wait_for(self.sent, "it is upstream")
         self.s.registrar.stop(signal.SIGKILL)
         self.s.start_registrar()

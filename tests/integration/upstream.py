@@ -2,6 +2,7 @@
 """A site whose registrar issues nothing itself: an EST server over HTTPS stands behind it."""
 import re
 import sqlite3
+import threading
 
 from cryptography.hazmat.primitives.serialization import pkcs7
 
@@ -34,6 +35,26 @@ class UpstreamCase(harness.TestCase):
         server = https_est.EstServer(self.s.dir / name, self.authority, **options)
         self.addCleanup(server.close)
         return server
+
+    def hold_up(self, then, whom=lambda asked: True):
+        """What enrolls at the server waits until the event that this gives is set."""
+        go = threading.Event()
+        self.addCleanup(go.set)
+
+        def behave(asked):
+            if whom(asked):
+                go.wait(30)
+            return then(asked)
+        self.server.on["simpleenroll"] = behave
+        return go
+
+    @staticmethod
+    def send_enroll(client, request):
+        """Begins an enrolment and does not wait for the answer; the message."""
+        message = client.message(coap.POST, f"{EST}/sen",
+                                 [(coap.CONTENT_FORMAT, coap.uint(coap.PKCS10))], request)
+        client.dtls.send(message.encode())
+        return message
 
     def configure(self, urls=None, **settings):
         """est-registrar.conf with upstream in the place of ca."""
