@@ -21,6 +21,8 @@ import threading
 import time
 import unittest
 
+import pki
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("MESON_BUILD_ROOT", ROOT / "build")).resolve()
 sys.path.insert(0, str(ROOT / "tests"))
@@ -294,6 +296,11 @@ class Site:
         """birth settings of a device that est-registrar init has made."""
         folder = self.site / "devices" / name
         return {"certificate": str(folder / "cert.pem"), "key": str(folder / "key.pem")}
+
+    def birth(self, name="gateway-1"):
+        """The same as objects of `cryptography`: (key, certificates)."""
+        folder = self.site / "devices" / name
+        return pki.load_key(folder / "key.pem"), pki.load_certs(folder / "cert.pem")
 
     def ledger(self):
         """Path of the registrar's sqlite file."""

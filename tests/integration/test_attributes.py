@@ -157,8 +157,7 @@ class Registrar(harness.TestCase):
         self.rule('attributes = { signature = "sha384"; subject = [ "O=Site" ]; extensions = '
                   '[ "keyUsage=digitalSignature", "subjectAltName=DNS:gateway-1" ]; demand = true; '
                   '};', 'O = [ "Site" ];')
-        folder = self.s.site / "devices" / "gateway-1"
-        key, certs = pki.load_key(folder / "key.pem"), pki.load_certs(folder / "cert.pem")
+        key, certs = self.s.birth()
 
         def post(*, digest=hashes.SHA384(), organization=True, usage=True, san="gateway-1"):
             names = [x509.NameAttribute(NameOID.COMMON_NAME, "gateway-1")]

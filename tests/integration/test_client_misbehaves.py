@@ -33,9 +33,7 @@ class ClientMisbehaves(harness.ClassSite):
     def start(cls, site):
         site.init_registrar("--device", "gateway-1")
         site.start_registrar()
-        folder = site.site / "devices" / "gateway-1"
-        cls.key = pki.load_key(folder / "key.pem")
-        cls.chain = pki.load_certs(folder / "cert.pem")
+        cls.key, cls.chain = site.birth()
 
     def client(self):
         client = rogue_client.Client(self.shared.port, self.key, self.chain)

@@ -10,7 +10,6 @@ from OpenSSL import SSL
 import coap
 import dtls
 import harness
-import pki
 import rogue_client
 
 EST = "/.well-known/est"
@@ -32,9 +31,7 @@ class Comeback(harness.ClassSite):
     def start(cls, site):
         site.init_registrar("--device", "gateway-1")
         site.start_registrar()
-        folder = site.site / "devices" / "gateway-1"
-        cls.key = pki.load_key(folder / "key.pem")
-        cls.chain = pki.load_certs(folder / "cert.pem")
+        cls.key, cls.chain = site.birth()
 
     def socket(self, port=0, server=None):
         own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -129,12 +126,10 @@ class Comeback(harness.ClassSite):
         site.init_registrar("--device", "gateway-1")
         site.set_registrar("max_sessions", 16)
         site.start_registrar()
-        folder = site.site / "devices" / "gateway-1"
         many = [self.socket(server=site.port) for _ in range(300)]
         for i in range(STRANGERS):
             many[i % len(many)].send(greeting())
-        client = rogue_client.Client(site.port, pki.load_key(folder / "key.pem"),
-                                     pki.load_certs(folder / "cert.pem"), timeout=10)
+        client = rogue_client.Client(site.port, *site.birth(), timeout=10)
         self.addCleanup(client.close)
         self.served(client)
 

@@ -25,12 +25,8 @@ class Limits(harness.TestCase):
         site.start_registrar()
         return site
 
-    def birth(self, site, device="gateway-1"):
-        folder = site.site / "devices" / device
-        return pki.load_key(folder / "key.pem"), pki.load_certs(folder / "cert.pem")
-
     def client(self, site, device="gateway-1", own=None, timeout=10):
-        client = rogue_client.Client(site.port, *self.birth(site, device), own=own,
+        client = rogue_client.Client(site.port, *site.birth(device), own=own,
                                      timeout=timeout * harness.PATIENCE)
         self.addCleanup(client.close)
         return client
@@ -57,7 +53,7 @@ class Limits(harness.TestCase):
         self.addCleanup(own.close)
         own.connect(("127.0.0.1", site.port))
         own.settimeout(5 * harness.PATIENCE)
-        ends = dtls.Endpoint(dtls.context(SSL.DTLS_CLIENT_METHOD, *self.birth(site)), own.send,
+        ends = dtls.Endpoint(dtls.context(SSL.DTLS_CLIENT_METHOD, *site.birth()), own.send,
                              server=False)
         ends.handshake()
         ends.receive(own.recv(65535))

@@ -149,9 +149,7 @@ class Postgres(harness.TestCase):
             for _ in range(2):
                 self.assertEqual(self.post(0, "sen", pki.request(pki.new_key(), "gw-2"), "gw-2"),
                                  (503, "the CA cannot record anything now"))
-            folder = self.s.site / "devices" / "gw-1"
-            with rogue_client.Client(self.registrars[0][1], pki.load_key(folder / "key.pem"),
-                                     pki.load_certs(folder / "cert.pem")) as client:
+            with rogue_client.Client(self.registrars[0][1], *self.s.birth("gw-1")) as client:
                 self.assertEqual(client.request(coap.GET, f"{EST}/crts")[0], 205)
             self.assertIn(f"ledger in database '{self.database}' at {self.server.dir}: ",
                           process.log())

@@ -330,9 +330,7 @@ class Commands(harness.TestCase):
         done = self.run_registrar("device", self.s.site, "gateway-2", status=harness.FAILED)
         self.assertIn("there is a devices/gateway-2 already", done.err)
         self.s.start_registrar()
-        folder = self.s.site / "devices/gateway-2"
-        with rogue_client.Client(self.s.port, pki.load_key(folder / "key.pem"),
-                                 pki.load_certs(folder / "cert.pem")) as client:
+        with rogue_client.Client(self.s.port, *self.s.birth("gateway-2")) as client:
             code, body, _ = client.request(coap.POST, f"{EST}/sen",
                                            pki.request(pki.new_key(), "gateway-2"), coap.PKCS10)
         self.assertEqual(code, 204, body)

@@ -21,9 +21,7 @@ class RegistrarInput(harness.ClassSite):
         site.init_registrar("--device", "gateway-1")
         site.start_registrar()
         cls.stranger = pki.Authority("Somebody else's root")
-        folder = site.site / "devices" / "gateway-1"
-        cls.key = pki.load_key(folder / "key.pem")
-        cls.chain = pki.load_certs(folder / "cert.pem")
+        cls.key, cls.chain = site.birth()
 
     def client(self, key=None, chain=None):
         client = rogue_client.Client(self.shared.port, key or self.key, chain or self.chain)

@@ -50,8 +50,7 @@ class ServerKeys(harness.ClassSite):
         site.set_registrar("seal_certificates", str(certs))
         site.set_registrar("log_level", "debug")
         site.start_registrar()
-        folder = site.site / "devices" / "gateway-1"
-        cls.birth = pki.load_key(folder / "key.pem"), pki.load_certs(folder / "cert.pem")
+        cls.birth = site.birth()
 
     def post(self, request, op="skg", who=None, **options):
         """(dotted code, body, last message)"""
@@ -270,8 +269,7 @@ class Off(harness.TestCase):
         site = self.site()
         site.init_registrar("--device", "gateway-1")
         site.start_registrar()
-        folder = site.site / "devices" / "gateway-1"
-        key, certs = pki.load_key(folder / "key.pem"), pki.load_certs(folder / "cert.pem")
+        key, certs = site.birth()
         with rogue_client.Client(site.port, key, certs) as client:
             for op in "skg", "skc":
                 code, body, _ = client.request(coap.POST, f"{EST}/{op}",

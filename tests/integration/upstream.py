@@ -79,9 +79,7 @@ class UpstreamCase(harness.TestCase):
         self.s.start_registrar(env=env)
 
     def client(self, device="gateway-1"):
-        folder = self.s.site / "devices" / device
-        client = rogue_client.Client(self.s.port, pki.load_key(folder / "key.pem"),
-                                     pki.load_certs(folder / "cert.pem"), timeout=20)
+        client = rogue_client.Client(self.s.port, *self.s.birth(device), timeout=20)
         self.addCleanup(client.close)
         return client
 

@@ -8,7 +8,6 @@ from cryptography.hazmat.primitives.serialization import pkcs7
 
 import coap
 import harness
-import pki
 import rogue_client
 
 EST = "/.well-known/est"
@@ -50,9 +49,7 @@ class WaitingCase(harness.TestCase):
         self.s.start_registrar()
 
     def client(self, device="gateway-1"):
-        folder = self.s.site / "devices" / device
-        client = rogue_client.Client(self.s.port, pki.load_key(folder / "key.pem"),
-                                     pki.load_certs(folder / "cert.pem"))
+        client = rogue_client.Client(self.s.port, *self.s.birth(device))
         self.addCleanup(client.close)
         return client
 
