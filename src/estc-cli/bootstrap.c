@@ -15,18 +15,22 @@
 #include "ctl/json.h"
 #include "say.h"
 
-void bootstrap_files(const struct cli *cli, struct bootstrap_file out[static BOOTSTRAP_FILES]) {
-    out[0] = (struct bootstrap_file){"birth", cli->birth};
-    out[1] = (struct bootstrap_file){"birth_key", cli->birth_key};
-    out[2] = (struct bootstrap_file){"trust", cli->trust};
+struct file {
+    const char *name, *path; /* as the daemon calls it; NULL: not given */
+};
+
+static void list_files(const struct cli *cli, struct file out[static BOOTSTRAP_FILES]) {
+    out[0] = (struct file){"birth", cli->birth};
+    out[1] = (struct file){"birth_key", cli->birth_key};
+    out[2] = (struct file){"trust", cli->trust};
 }
 
 json_t *bootstrap_params(const struct cli *cli, const char *id) {
-    struct bootstrap_file files[BOOTSTRAP_FILES];
+    struct file files[BOOTSTRAP_FILES];
     _cleanup(json_freep) json_t *params =
         json_pack("{s:s, s:s*}", "id", id, "fingerprint", cli->fingerprint);
     _cleanup(json_freep) json_t *names = json_array();
-    bootstrap_files(cli, files);
+    list_files(cli, files);
     for (size_t i = 0; i < BOOTSTRAP_FILES; i++)
         if (files[i].path)
             json_array_append_new(names, json_string(files[i].name));
@@ -39,8 +43,8 @@ json_t *bootstrap_params(const struct cli *cli, const char *id) {
 
 int bootstrap_open(const struct cli *cli, struct ctl_client *client,
                    int fds[static BOOTSTRAP_FILES], size_t *n) {
-    struct bootstrap_file files[BOOTSTRAP_FILES];
-    bootstrap_files(cli, files);
+    struct file files[BOOTSTRAP_FILES];
+    list_files(cli, files);
     *n = 0;
     for (size_t i = 0; i < BOOTSTRAP_FILES; i++) {
         if (!files[i].path)

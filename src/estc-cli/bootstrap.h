@@ -9,11 +9,6 @@
 
 #define BOOTSTRAP_FILES 3
 
-struct bootstrap_file {
-    const char *name, *path; /* as the daemon calls it; NULL: not given */
-};
-void bootstrap_files(const struct cli *cli, struct bootstrap_file out[static BOOTSTRAP_FILES]);
-
 /* An exit code, and said why. */
 int bootstrap_check(const struct cli *cli);
 json_t *bootstrap_params(const struct cli *cli, const char *id);
