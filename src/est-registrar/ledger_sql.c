@@ -22,7 +22,7 @@ char *ledger_sql_text(const struct sql_row *row, int column) {
     return strdup(row->ops->text(row, column));
 }
 
-int ledger_sql_read_entry(void *out, const struct sql_row *row, struct estc_error *err) {
+static int read_entry(void *out, const struct sql_row *row, struct estc_error *err) {
     _cleanup(ledger_entry_clear) struct ledger_entry e = {0};
     char **const texts[] = {&e.sha256,        &e.serial,  NULL,          &e.subject_id,
                             &e.names_id,      &e.subject, &e.key_sha256, &e.holder,
@@ -49,7 +49,7 @@ static int one(struct ledger *ledger, const char *sql, const struct sql_value *v
                struct ledger_entry *out, struct estc_error *err) {
     struct ledger_sql *l = (struct ledger_sql *)ledger;
     struct ledger_entry found = {0};
-    int rc = l->sql->run(l, sql, values, n, ledger_sql_read_entry, &found, err);
+    int rc = l->sql->run(l, sql, values, n, read_entry, &found, err);
     if (!rc && !found.sha256)
         return estc_error_set(err, -ENOENT, "not in the ledger");
     if (rc)
@@ -208,7 +208,7 @@ static int revoke(struct ledger *ledger, const char *serial, int64_t reason, int
                          "UPDATE certificates SET revoked_at = ?2, revoked_reason = ?3"
                          " WHERE serial = ?1 AND revoked_at = 0"
                          " RETURNING " LEDGER_CERTIFICATE_COLUMNS,
-                         values, SQL_COUNT(values), ledger_sql_read_entry, &changed, err);
+                         values, SQL_COUNT(values), read_entry, &changed, err);
     if (!rc && changed.sha256) {
         *out = changed;
         return 0;

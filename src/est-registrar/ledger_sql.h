@@ -60,9 +60,6 @@ struct ledger_sql {
 
 extern const struct ledger_ops ledger_sql_ops;
 
-/* From a row with LEDGER_CERTIFICATE_COLUMNS. */
-int ledger_sql_read_entry(void *out, const struct sql_row *row, struct estc_error *err);
-
 /* A row's text as our own; NULL: out of memory. */
 char *ledger_sql_text(const struct sql_row *row, int column);
 

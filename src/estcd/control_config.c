@@ -21,8 +21,8 @@ static int report(struct estc_buf *out, void *arg) {
     return text ? estc_buf_append(out, text, strlen(text)) : -ENOMEM;
 }
 
-json_t *control_config_report(const struct control *control, const struct member *member,
-                              struct estc_error *err) {
+static json_t *ask_child(const struct control *control, const struct member *member,
+                         struct estc_error *err) {
     struct config_running running = {
         .path = manager_config_path(control->manager),
         .config = manager_config(control->manager),
@@ -43,7 +43,7 @@ void control_config(struct ctl_call *call, json_t *params, void *arg) {
     struct estc_error err = {0};
     if (json_object_get(params, "id") && !(member = control_member(arg, call, params)))
         return;
-    json_t *json = control_config_report(control, member, &err);
+    json_t *json = ask_child(control, member, &err);
     if (json)
         ctl_call_reply(call, json, false);
     else

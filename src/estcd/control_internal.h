@@ -59,9 +59,6 @@ void control_bootstrap(struct ctl_call *call, json_t *params, void *arg);
 
 /* control_config.c */
 void control_config(struct ctl_call *call, json_t *params, void *arg);
-/* The same as JSON; member NULL: the daemon's own part. NULL with err. */
-json_t *control_config_report(const struct control *control, const struct member *member,
-                              struct estc_error *err);
 
 /* control_request.c */
 void control_request(struct ctl_call *call, json_t *params, void *arg);
